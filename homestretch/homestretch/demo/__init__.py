@@ -1,0 +1,1 @@
+"""`rtm demo`: the whole platform on one machine, with throw-away data and simulated patients."""

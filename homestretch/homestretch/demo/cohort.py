@@ -1,0 +1,203 @@
+"""The demo's patients: who they are, what they were prescribed and what they did on each of the last days.
+
+Pure: the same today, size and seed give the same cohort. Everybody here is invented. The first six patients each carry one of
+the stories a therapist must be able to see at a glance; the others train more or less regularly.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+WINDOW_DAYS = 30
+CLINIC_ZONE = "America/New_York"
+
+
+@dataclass(frozen=True, slots=True)
+class Dose:
+    """One prescribed exercise: repetitions in one session a day."""
+
+    exercise: str
+    sets: int
+    repetitions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One exercise session that took place: its start, what was done and which share of the dose."""
+
+    starts_at: datetime
+    exercise: str
+    repetitions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pain:
+    """What the patient reported after a session, 0 to 10."""
+
+    at: datetime
+    score: int
+
+
+@dataclass(frozen=True, slots=True)
+class Minutes:
+    """Management time that the therapist logged; `contact` is None, phone, video, ..."""
+
+    start: datetime
+    end: datetime
+    activity: str
+    contact: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PatientStory:
+    """One patient of the demo, with everything that happened since the episode of care started."""
+
+    number: int
+    given: str
+    family: str
+    born: date
+    zone: str
+    story: str
+    started: date
+    placement: str
+    plan: tuple[Dose, ...]
+    sessions: tuple[Session, ...]
+    pain: tuple[Pain, ...]
+    minutes: tuple[Minutes, ...]
+
+
+NAMES = (
+    ("Ada", "Brook", 1948), ("Ben", "Castell", 1955), ("Clara", "Dunmore", 1961), ("David", "Ellery", 1943),
+    ("Edith", "Farrow", 1952), ("Frank", "Garland", 1967), ("Grace", "Holloway", 1958), ("Henry", "Inwood", 1946),
+    ("Iris", "Jessop", 1970), ("Jonah", "Kershaw", 1950), ("Kate", "Lindell", 1964), ("Leo", "Marchmont", 1957),
+)  # fmt: skip
+ZONES = ("America/New_York", "America/New_York", "America/Chicago")
+# One wearable a patient in the demo, so each plan stays on one placement.
+PLANS: tuple[tuple[str, tuple[Dose, ...]], ...] = (
+    ("upper_arm", (Dose("shoulder_abduction", 2, 10), Dose("shoulder_forward_elevation", 2, 10))),
+    ("thigh", (Dose("squat", 2, 8), Dose("straight_leg_raise", 2, 10))),
+    ("upper_arm", (Dose("shoulder_press", 2, 8), Dose("shoulder_abduction", 2, 10))),
+    ("thigh", (Dose("sit_to_stand", 2, 10), Dose("straight_leg_raise", 2, 8))),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What makes a patient worth a look. Days are counted back from today (0 = today, 1 = yesterday)."""
+
+    text: str
+    started_days_ago: int
+    data_days: int
+    silent_days: int = 0
+    pain_jump: bool = False
+    minutes: int = 12
+    contact: bool = True
+
+
+# Started 28 days ago = today is the 29th day of the 30-day window, so exactly one more day can still be added after today.
+STORIES = (
+    Story("sixteen data days in the window", started_days_ago=26, data_days=16, minutes=24),
+    Story("fifteen data days, one day left", started_days_ago=28, data_days=15, minutes=12),
+    Story("silent for five days", started_days_ago=22, data_days=13, silent_days=5, contact=False, minutes=6),
+    Story("pain rose", started_days_ago=20, data_days=17, pain_jump=True, minutes=14),
+    Story("more than forty minutes of management", started_days_ago=25, data_days=18, minutes=43),
+)
+SHARE_OF_DAYS = (0.85, 0.7, 0.55, 0.9)
+
+
+def cohort(today: date, *, patients: int = 12, days: int = 45, seed: int = 1, now: datetime) -> tuple[PatientStory, ...]:
+    """The demo's patients on `today` (a date of the clinic); nothing is dated after `now` (aware)."""
+    return tuple(_patient(number, today, days, random.Random(f"{seed}/{number}"), now) for number in range(patients))
+
+
+def _patient(number: int, today: date, days: int, rng: random.Random, now: datetime) -> PatientStory:
+    given, family, born_year = NAMES[number % len(NAMES)]
+    if number >= len(NAMES):
+        family = f"{family} {number // len(NAMES) + 1}"
+    zone = ZONES[number % len(ZONES)]
+    placement, plan = PLANS[number % len(PLANS)]
+    story = STORIES[number] if number < len(STORIES) else None
+    started_ago = min(story.started_days_ago, days) if story else days
+    started = today - timedelta(days=started_ago)
+    training = _training_days(story, started_ago, rng)
+    sessions = _sessions(today, training, plan, zone, rng, now)
+    return PatientStory(
+        number=number,
+        given=given,
+        family=family,
+        born=date(born_year, rng.randint(1, 12), rng.randint(1, 28)),
+        zone=zone,
+        story=story.text if story else "trains regularly" if number % 2 else "trains now and then",
+        started=started,
+        placement=placement,
+        plan=plan,
+        sessions=sessions,
+        pain=_pain(sessions, rng, jump=story is not None and story.pain_jump),
+        minutes=_minutes(story.minutes if story else rng.choice((0, 8, 15)), now, contact=story is None or story.contact),
+    )
+
+
+def _training_days(story: Story | None, started_ago: int, rng: random.Random) -> list[int]:
+    """Days ago on which the patient trained, oldest first. The first day of the episode is always one: it opens the window."""
+    if story is None:
+        share = rng.choice(SHARE_OF_DAYS)
+        return [ago for ago in range(started_ago, 0, -1) if ago == started_ago or rng.random() < share]
+    last = max(1, story.silent_days)
+    if started_ago < last:
+        return []
+    candidates = list(range(last, started_ago))
+    others = rng.sample(candidates, min(len(candidates), story.data_days - 1))
+    if story.silent_days and last not in others and others:
+        others[0] = last
+    return sorted({started_ago, *others}, reverse=True)
+
+
+def _sessions(
+    today: date, training: list[int], plan: tuple[Dose, ...], zone: str, rng: random.Random, now: datetime
+) -> tuple[Session, ...]:
+    sessions = []
+    for turn, ago in enumerate(training):
+        dose = plan[turn % len(plan)]
+        start = datetime.combine(
+            today - timedelta(days=ago), time(rng.randint(8, 18), rng.randint(0, 59)), ZoneInfo(zone)
+        )
+        if start + timedelta(minutes=10) < now:
+            sessions.append(Session(start, dose.exercise, dose.sets * dose.repetitions))
+    return tuple(sessions)
+
+
+def _pain(sessions: tuple[Session, ...], rng: random.Random, *, jump: bool) -> tuple[Pain, ...]:
+    reports = [
+        Pain(session.starts_at + timedelta(minutes=6), rng.choice((2, 2, 3, 3, 4))) for session in sessions
+    ]
+    if jump and reports:
+        reports[-1] = Pain(reports[-1].at, 8)
+    return tuple(reports)
+
+
+ACTIVITIES: Mapping[int, str] = {0: "Reviewed the week's sessions", 1: "Adjusted the programme", 2: "Called about progress"}
+
+
+def _minutes(total: int, now: datetime, *, contact: bool) -> tuple[Minutes, ...]:
+    """Entries of at most 15 minutes, the latest ending an hour ago, the others on the days before (this month as far as it goes)."""
+    entries: list[Minutes] = []
+    end = now.replace(second=0, microsecond=0) - timedelta(hours=1)
+    month_start = now.astimezone(ZoneInfo(CLINIC_ZONE)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    while total > 0:
+        length = min(total, 15)
+        talks = contact and not entries
+        entries.append(
+            Minutes(
+                end - timedelta(minutes=length), end,
+                ACTIVITIES[2] if talks else ACTIVITIES[len(entries) % 2],
+                "phone" if talks else None,
+            )
+        )  # fmt: skip
+        total -= length
+        earlier = end - timedelta(days=1)
+        end = earlier if earlier - timedelta(hours=1) > month_start else end - timedelta(minutes=length + 5)
+    return tuple(reversed(entries))
