@@ -1,0 +1,25 @@
+"""A child of the demo ends when the demo does, even when the demo was killed.
+
+The demo holds the other end of the child's standard input; when it reads end-of-file the parent is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+
+VARIABLE = "RTM_EXIT_WITH_PARENT"
+
+
+def exit_with_parent() -> None:
+    """Watch standard input where the parent asked for it, and finish as on SIGTERM when it closes."""
+    if os.environ.get(VARIABLE) == "1":
+        threading.Thread(target=_watch, name="parent-watch", daemon=True).start()
+
+
+def _watch() -> None:
+    while sys.stdin.buffer.read(4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
