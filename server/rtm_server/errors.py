@@ -1,0 +1,15 @@
+"""Errors of the server: the message is one plain sentence that may be shown to whoever runs it."""
+
+from __future__ import annotations
+
+
+class ServerError(Exception):
+    """Something the operator can act on; names no patient."""
+
+
+class DatabaseError(ServerError):
+    """The database is not there, not migrated or not safe to use."""
+
+
+class CryptoError(ServerError):
+    """A key is missing, or ciphertext does not belong to its place."""

@@ -1,0 +1,86 @@
+"""Bringing a database to the schema of this code: `rtm migrate`. Never done by the server itself in production."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.pool import NullPool
+
+from rtm_server.errors import DatabaseError
+
+_LOCK = "SELECT pg_advisory_lock(hashtext('homestretch migrations'))"
+_LOCK_TIMEOUT = (
+    "10s"  # a migration that waits longer for a table than this would stop the whole clinic behind it
+)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    return config
+
+
+def _engine(dsn: str) -> Engine:
+    return create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(dsn, application_name="homestretch migrate"),
+        poolclass=NullPool,
+    )
+
+
+def head() -> str:
+    """The revision this code wants."""
+    return cast(str, ScriptDirectory.from_config(_config()).get_current_head())
+
+
+def current(dsn: str) -> str | None:
+    """The revision a database has; None = empty."""
+    try:
+        with _engine(dsn).connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    except Exception as error:
+        raise DatabaseError(f"the database cannot be asked for its version: {_first_line(error)}") from error
+
+
+def upgrade(dsn: str, *, timescale: bool = False) -> None:
+    """Run what is missing, one at a time whoever calls. `timescale`: make `chunk` a hypertable if the extension is there."""
+    try:
+        with _engine(dsn).connect() as connection:
+            connection.exec_driver_sql(_LOCK)
+            connection.exec_driver_sql(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
+            connection.commit()
+            config = _config()
+            config.attributes["connection"] = connection
+            config.attributes["timescale"] = timescale and _has_timescale(connection)
+            command.upgrade(config, "head")
+            connection.commit()
+    except (psycopg.Error, OSError) as error:
+        raise DatabaseError(f"the migration did not succeed: {_first_line(error)}") from error
+
+
+def check(dsn: str) -> None:
+    """Raise unless the database has exactly the schema of this code."""
+    have = current(dsn)
+    if have != head():
+        state = "empty" if have is None else f"at version {have}"
+        raise DatabaseError(f"the database is {state}, this version needs {head()}: run `rtm migrate`")
+
+
+def _has_timescale(connection: Connection) -> bool:
+    found = connection.exec_driver_sql(
+        "SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'"
+    ).first()
+    connection.commit()
+    return found is not None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

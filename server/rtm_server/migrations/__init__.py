@@ -1,0 +1,1 @@
+"""Schema migrations: SQL in alembic revisions, no ORM. `rtm_server.migrate` runs them."""

@@ -1,0 +1,171 @@
+"""The only way to the database: `store.tenant_tx(tenant)`, a transaction that sees one tenant and nothing else.
+
+Two lookups come before a tenant is known (`lookup`, `tenants`); they return ids only.
+Sync everywhere: pages run in FastAPI's thread pool, workers in threads.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Literal, Self
+from uuid import UUID
+
+import psycopg
+from psycopg import Connection
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from rtm_server.crypto import DataKey, MasterKey, patient_place, tenant_place
+from rtm_server.errors import CryptoError, DatabaseError, ServerError
+
+Tx = Connection[DictRow]
+DirectoryKind = Literal["login", "gateway", "session", "tenant"]
+
+# How a transaction learns its tenant. On Citus `set_config` does not reach the workers and this becomes SET LOCAL
+# with citus.propagate_set_commands; nothing else in the code knows the form.
+_SET_TENANT = "SELECT set_config('app.tenant', %s, true)"
+_CHECKOUT_S = 10.0
+
+
+class Unavailable(DatabaseError):
+    """The database does not answer now; try again later."""
+
+
+class Store:
+    """A pool of connections and the keys of what they read."""
+
+    def __init__(self, dsn: str, master: MasterKey, *, max_size: int = 8, name: str = "homestretch") -> None:
+        """dsn: any sign-in that may become `rtm_app`; opens lazily, so a database that is down does not stop the start."""
+        self.master = master
+        self._pool: ConnectionPool[Tx] = ConnectionPool(
+            dsn,
+            min_size=0,
+            max_size=max_size,
+            open=True,
+            timeout=_CHECKOUT_S,
+            reconnect_timeout=5.0,
+            connection_class=Connection[DictRow],
+            kwargs={"row_factory": dict_row, "application_name": name},
+            configure=_become_app,
+            check=ConnectionPool.check_connection,
+            name=name,
+        )
+        self._keys: dict[tuple[UUID, UUID | None], DataKey] = {}
+        self._keys_lock = threading.Lock()
+
+    @contextmanager
+    def tenant_tx(self, tenant: UUID) -> Iterator[Tx]:
+        """One transaction that sees `tenant` only; commits at the end, rolls back on an error. Rows are dicts."""
+        with self._connection() as connection, connection.transaction():
+            connection.execute(_SET_TENANT, (str(tenant),))
+            yield connection
+
+    def lookup(self, kind: DirectoryKind, key: str | bytes) -> tuple[UUID, UUID] | None:
+        """(tenant, subject) of a login, gateway id or session token; None when unknown."""
+        with self._connection() as connection, connection.transaction():
+            row = connection.execute(
+                "SELECT tenant_id, subject_id FROM directory_lookup(%s, %s)",
+                (kind, self.master.index(kind, key)),
+            ).fetchone()
+        return None if row is None else (row["tenant_id"], row["subject_id"])
+
+    def tenants(self) -> list[UUID]:
+        """Ids of all tenants: for workers and `rtm verify`."""
+        with self._connection() as connection, connection.transaction():
+            return [row["tenant_id"] for row in connection.execute("SELECT tenant_ids() AS tenant_id")]
+
+    def register(self, tx: Tx, tenant: UUID, kind: DirectoryKind, key: str | bytes, subject: UUID) -> None:
+        """Make `lookup(kind, key)` find (tenant, subject), within the caller's transaction."""
+        tx.execute(
+            "INSERT INTO directory (tenant_id, kind, key_hash, subject_id) VALUES (%s, %s, %s, %s)",
+            (tenant, kind, self.master.index(kind, key), subject),
+        )
+
+    def unregister(self, tx: Tx, tenant: UUID, kind: DirectoryKind, key: str | bytes) -> None:
+        """Undo `register`."""
+        tx.execute(
+            "DELETE FROM directory WHERE tenant_id = %s AND kind = %s AND key_hash = %s",
+            (tenant, kind, self.master.index(kind, key)),
+        )
+
+    def tenant_key(self, tx: Tx, tenant: UUID) -> DataKey:
+        """The tenant's data key."""
+        if (key := self._keys.get((tenant, None))) is None:
+            row = tx.execute("SELECT data_key FROM tenant WHERE tenant_id = %s", (tenant,)).fetchone()
+            if row is None:
+                raise CryptoError("there is no such clinic")
+            key = self._remember(
+                tenant, None, self.master.unwrap(row["data_key"], tenant_place(tenant, "data_key"))
+            )
+        return key
+
+    def patient_key(self, tx: Tx, tenant: UUID, patient: UUID) -> DataKey:
+        """The patient's data key; CryptoError once the patient is erased."""
+        if (key := self._keys.get((tenant, patient))) is None:
+            row = tx.execute(
+                "SELECT data_key FROM patient WHERE tenant_id = %s AND patient_id = %s", (tenant, patient)
+            ).fetchone()
+            if row is None or row["data_key"] is None:
+                raise CryptoError("the patient is unknown or erased")
+            outer = self.tenant_key(tx, tenant)
+            key = self._remember(
+                tenant, patient, outer.unwrap(row["data_key"], patient_place(tenant, patient, "data_key"))
+            )
+        return key
+
+    def seal_text(self, tx: Tx, tenant: UUID, patient: UUID, what: str, text: str) -> bytes:
+        """Encrypt a patient's text for column `what` (the name of the column, `note_enc`)."""
+        return self.patient_key(tx, tenant, patient).seal(text.encode(), patient_place(tenant, patient, what))
+
+    def open_text(self, tx: Tx, tenant: UUID, patient: UUID, what: str, box: bytes) -> str:
+        """The inverse of seal_text."""
+        return self.patient_key(tx, tenant, patient).open(box, patient_place(tenant, patient, what)).decode()
+
+    def forget_keys(self) -> None:
+        """Drop every key held in memory (after an erasure)."""
+        with self._keys_lock:
+            self._keys.clear()
+
+    def close(self) -> None:
+        """Close the pool."""
+        self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _remember(self, tenant: UUID, patient: UUID | None, key: DataKey) -> DataKey:
+        with self._keys_lock:
+            self._keys[tenant, patient] = key
+        return key
+
+    @contextmanager
+    def _connection(self) -> Iterator[Tx]:
+        try:
+            with self._pool.connection() as connection:
+                yield connection
+        except (PoolTimeout, psycopg.OperationalError) as error:
+            raise Unavailable("the database does not answer") from error
+
+
+def _become_app(connection: Connection[Any]) -> None:
+    """Give up every right but the application's, whatever the DSN signed in as."""
+    try:
+        connection.execute("SET ROLE rtm_app")
+        unsafe = connection.execute(
+            "SELECT 1 FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)"
+        ).fetchone()
+    except psycopg.Error as error:
+        raise DatabaseError(
+            "the sign-in of the database may not act as rtm_app: run `rtm migrate`"
+        ) from error
+    if unsafe is not None:
+        raise ServerError("the role rtm_app may bypass row-level security: refused")
+    connection.commit()
