@@ -1,0 +1,53 @@
+"""What the counting proposes before anybody else is asked: a candidate line, and a period's outcome."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+
+from .dates import Period
+
+Group = Literal["supply", "setup", "management", "visit"]
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A line that the days or minutes support; `holds` and `replaces` decide what becomes of it."""
+
+    code: str
+    units: int
+    period: Period
+    first_counted: date
+    service_date: date
+    reasons: list[str]
+    evidence: dict[str, object]
+    assistant: bool = False
+    holds: list[str] = field(default_factory=list)
+    replaces: str | None = None
+    modifiers: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Missing:
+    """A code that is not billable in a period, and why."""
+
+    code: str
+    period: Period
+    why: str
+
+    def shown(self) -> dict[str, object]:
+        return {"code": self.code, "period": self.period.shown(), "why": self.why}
+
+
+@dataclass(slots=True)
+class Outcome:
+    """One window, month, set-up or visit day: the lines it supports, or what it lacks."""
+
+    group: Group
+    period: Period
+    lines: list[Candidate] = field(default_factory=list)
+    missing: list[Missing] = field(default_factory=list)
+
+
+def counted(number: int, unit: str) -> str:
+    """`1 data day`, `12 minutes`: a number with its noun."""
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"

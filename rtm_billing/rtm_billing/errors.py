@@ -1,0 +1,5 @@
+"""The one error a caller sees: a plain sentence that names the field."""
+
+
+class CaseError(ValueError):
+    """A case, setting, table or claim that cannot be used; the message is one sentence, "field: what is wrong"."""
