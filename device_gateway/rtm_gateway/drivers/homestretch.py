@@ -1,0 +1,465 @@
+"""Driver of the open `homestretch` profile, version 1 (docs/reference/homestretch-profile.md).
+
+Not checked on hardware: no sensor but the simulator has run this profile yet.
+"""
+
+from __future__ import annotations
+
+import binascii
+import logging
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final, NamedTuple
+
+import numpy as np
+from bleak.backends.scanner import AdvertisementData
+from numpy.typing import NDArray
+
+from rtm_gateway.drivers.driver import (
+    BaseDriver,
+    BurstLog,
+    Counters,
+    Decoder,
+    Flag,
+    FourStamp,
+    Identity,
+    SampleBlock,
+    StoredRun,
+    StreamSpec,
+    WrongDeviceError,
+    spec_channels,
+)
+from rtm_gateway.drivers.port import Answer, NoAnswerError, Port
+from rtm_gateway.drivers.reply import Reply
+from rtm_gateway.unwrap import Coverage, nearest
+
+_log = logging.getLogger(__name__)
+
+
+def _uuid(number: int) -> str:
+    return f"4ef8{number:04x}-139d-493c-9069-c0b6411e52e4"
+
+
+SERVICE: Final = _uuid(1)
+INFORMATION: Final = _uuid(2)
+CONTROL: Final = _uuid(3)
+DATA: Final = _uuid(4)
+FLASH: Final = _uuid(5)
+EVENT: Final = _uuid(6)
+
+START, STOP, STATUS, READ, FREE, TIME, LIST, BLINK = 1, 2, 5, 6, 8, 9, 10, 11
+_ANSWER: Final = 0x80
+READ_END: Final = 0xC6
+EVENT_KIND: Final = 0x100
+"""Event replies have the kind EVENT_KIND + the profile's event number."""
+_DONE, _BAD_ARGUMENT, _NOT_IN_FLASH = 0, 2, 4
+_STATUS_WORDS: Final = {
+    1: "does not know this command",
+    2: "found the command malformed",
+    3: "cannot do this now",
+    4: "does not hold these samples",
+}
+
+_HEAD: Final = struct.Struct("<HI")
+_INFORMATION: Final = struct.Struct("<BBBB12s3BxIIIffHHI")
+_SAMPLE_BYTES: Final = 12
+_OVERHEAD: Final = 8  # sequence, tick, CRC
+_MAX_HOLES: Final = 4096  # spans remembered to tell duplicates; older holes are forgotten
+_MAX_READ: Final = 60_000  # samples a READ, ten minutes at 100 Hz: what a lost link costs at most
+_STREAM: Final = "imu"
+
+
+class Information(NamedTuple):
+    """The sensor's constant settings."""
+
+    version: int
+    simulated: bool
+    channels: int
+    serial: str
+    firmware: str
+    boot: int
+    tick_hz: int
+    rate_hz: float
+    acc_scale: float
+    gyr_scale: float
+    flash_samples: int
+
+
+def parse_information(value: bytes) -> Information:
+    """Raises WrongDeviceError when the value is not one of version 1."""
+    if len(value) < _INFORMATION.size:
+        raise WrongDeviceError(f"its information has {len(value)} bytes instead of {_INFORMATION.size}")
+    (
+        version,
+        bits,
+        channels,
+        _,
+        serial,
+        major,
+        minor,
+        patch,
+        boot,
+        tick_hz,
+        rate_mhz,
+        acc,
+        gyr,
+        _,
+        _,
+        flash,
+    ) = _INFORMATION.unpack_from(value)
+    if version != 1:
+        raise WrongDeviceError(f"it speaks version {version} of the profile; this gateway knows version 1")
+    if channels != 3:
+        raise WrongDeviceError("it sends other channels than accelerometer and gyroscope")
+    if not (0 < tick_hz <= 10**9 and 0 < rate_mhz <= 10**7 and 0 < acc < 1 and 0 < gyr < 1):
+        raise WrongDeviceError("its information holds impossible values")
+    name = serial.rstrip(b"\0").decode("ascii", "replace")
+    return Information(
+        version,
+        bool(bits & 1),
+        channels,
+        name,
+        f"{major}.{minor}.{patch}",
+        boot,
+        tick_hz,
+        rate_mhz / 1000.0,
+        acc,
+        gyr,
+        flash,
+    )
+
+
+def frame_crc(boot: int, body: bytes) -> int:
+    """CRC-16/CCITT-FALSE over the boot and the frame without its CRC."""
+    return binascii.crc_hqx(body, binascii.crc_hqx(boot.to_bytes(4, "little"), 0xFFFF))
+
+
+@dataclass(slots=True)
+class _Track:
+    """Where one flow of frames (live, or one flash read) is: expected index and a point on the clock."""
+
+    boot: int
+    index: int
+    tick: int | None = None
+    """Unwrapped tick of `tick_index`."""
+    tick_index: int = 0
+    arrival_ns: int = 0
+    gap: bool = False
+    crc_seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.crc_seed = binascii.crc_hqx(self.boot.to_bytes(4, "little"), 0xFFFF)
+
+
+class HomestretchDecoder:
+    """Frames of Data and Flash into blocks; answers and events into replies.
+
+    Which boot the frames belong to is learned from Information, START and LIST answers (`know`), or given at
+    creation; a frame of any other boot fails its CRC and is dropped.
+    """
+
+    def __init__(self, boot: int = 0, *, tick_hz: float = 32768.0, rate_hz: float = 100.0) -> None:
+        self.counters = Counters()
+        self.tick_hz = tick_hz
+        self.rate_hz = rate_hz
+        self._live = _Track(boot, 0)
+        self._fresh = True  # the first frame decides where a recording without START answer begins
+        self._flash: _Track | None = None
+        self._seen: dict[int, Coverage] = {}
+        self._replies: list[Reply] = []
+        self._bursts = BurstLog(_log, "homestretch")
+        self._now: tuple[int, int] | None = None  # (tick u64, arrival) of the present boot
+
+    @property
+    def boot(self) -> int:
+        """Boot of the live frames."""
+        return self._live.boot
+
+    def know(self, boot: int, tick_hz: float, rate_hz: float) -> None:
+        """What Information says. A new boot restarts index and tick."""
+        self.tick_hz, self.rate_hz = tick_hz, rate_hz
+        if boot != self._live.boot:
+            self._live = _Track(boot, 0)
+            self._fresh = False
+            self._now = None
+
+    def reading(self, boot: int, first: int, tick: int | None = None) -> None:
+        """Flash frames that follow belong to this boot and begin near this index.
+
+        tick: the tick of `first` to within half a wrap (18 h), None when unknown.
+        """
+        self._flash = _Track(boot, first, tick, first)
+
+    def reconnected(self) -> None:
+        """Frames are whole notifications: nothing is half received."""
+        self._flash = None
+
+    def take_replies(self) -> list[Reply]:
+        """Answers (kind = op | 80) and events (kind = EVENT_KIND + number)."""
+        replies, self._replies = self._replies, []
+        return replies
+
+    def feed(self, characteristic: str, data: bytes, arrival_ns: int) -> list[SampleBlock]:
+        """Blocks of one notification: none or one for a frame, with holes made by duplicates more."""
+        self.counters.notifications += 1
+        if characteristic == DATA:
+            return self._frame(self._live, data, arrival_ns, live=True)
+        if characteristic == FLASH:
+            if self._flash is None:
+                self._drop("flash samples nobody asked for", arrival_ns)
+                return []
+            return self._frame(self._flash, data, arrival_ns, live=False)
+        if characteristic == CONTROL:
+            self._answer(data, arrival_ns)
+        elif characteristic == EVENT:
+            self._event(data, arrival_ns)
+        else:
+            self.counters.unknown += 1
+        return []
+
+    def _drop(self, what: str, arrival_ns: int) -> None:
+        self.counters.malformed += 1
+        self._bursts.bad(what, arrival_ns)
+
+    def _frame(self, track: _Track, data: bytes, arrival_ns: int, *, live: bool) -> list[SampleBlock]:
+        size = len(data) - _OVERHEAD
+        if size < _SAMPLE_BYTES or size % _SAMPLE_BYTES:
+            self._drop("a frame of an impossible length", arrival_ns)
+            return []
+        if binascii.crc_hqx(data[:-2], track.crc_seed) != data[-2] | data[-1] << 8:
+            self.counters.crc += 1
+            self._bursts.bad("a frame that fails its CRC", arrival_ns)
+            return []
+        sequence, low_tick = _HEAD.unpack_from(data)
+        tick = self._unwrap_tick(track, low_tick, sequence, arrival_ns, live=live)
+        first = self._unwrap_index(track, sequence, tick, live=live)
+        count = size // _SAMPLE_BYTES
+        values = np.frombuffer(data, "<i2", count * 6, 6).reshape(count, 6)
+        if first >= track.index:
+            track.tick, track.tick_index, track.arrival_ns = tick, first, arrival_ns
+        flags = Flag.NONE if live else Flag.FLASH
+        if live and first > track.index:
+            flags |= Flag.GAP
+            self.counters.gap += 1
+            self.counters.gap_samples += first - track.index
+        elif track.gap:
+            flags |= Flag.GAP
+        track.gap = False
+        track.index = max(track.index, first + count)
+        return self._emit(track.boot, first, values, tick, arrival_ns=arrival_ns, flags=flags)
+
+    def _emit(
+        self, boot: int, first: int, values: NDArray[np.int16], tick: int, *, arrival_ns: int, flags: Flag
+    ) -> list[SampleBlock]:
+        seen = self._seen.get(boot)
+        if seen is None:
+            seen = self._seen[boot] = Coverage()
+        count = len(values)
+        new = seen.add(first, first + count)
+        if len(seen) > _MAX_HOLES:
+            seen.forget_below(seen.spans[_MAX_HOLES // 2][0])
+        if len(new) == 1 and new[0] == (first, first + count):  # the usual case
+            self.counters.samples += count
+            return [SampleBlock(_STREAM, boot, first, values, tick, self.tick_hz, arrival_ns, flags)]
+        blocks = []
+        for start, end in new:
+            at = tick + round((start - first) * self.tick_hz / self.rate_hz)
+            part = values[start - first : end - first]
+            blocks.append(SampleBlock(_STREAM, boot, start, part, at, self.tick_hz, arrival_ns, flags))
+        fresh = sum(end - start for start, end in new)
+        self.counters.samples += fresh
+        self.counters.duplicate += count - fresh
+        return blocks
+
+    def _unwrap_tick(self, track: _Track, low: int, sequence: int, arrival_ns: int, *, live: bool) -> int:
+        """The tick passes once in 36.4 h: arrival (live) or index (flash) says which one this is."""
+        if live:
+            known = self._now if track.tick is None else (track.tick, track.arrival_ns)
+            if known is None:
+                return low
+            elapsed = (arrival_ns - known[1]) * 1e-9
+            return nearest(low, 32, known[0] + round(elapsed * self.tick_hz))
+        if track.tick is None:
+            return low
+        ahead = nearest(sequence, 16, track.index) - track.tick_index
+        return nearest(low, 32, track.tick + round(ahead * self.tick_hz / self.rate_hz))
+
+    def _unwrap_index(self, track: _Track, sequence: int, tick: int, *, live: bool) -> int:
+        """Sixteen bits pass once in 655 s at 100 Hz; within a run the tick tells how many have passed."""
+        if live and self._fresh:
+            self._fresh = False
+            track.index = sequence
+            return sequence
+        if live and track.tick is not None:
+            by_tick = track.tick_index + round((tick - track.tick) * self.rate_hz / self.tick_hz)
+            if abs(by_tick - track.index) >= 0x8000:
+                return nearest(sequence, 16, by_tick)
+        return nearest(sequence, 16, track.index)
+
+    def _answer(self, data: bytes, arrival_ns: int) -> None:
+        if len(data) < 3 or not data[0] & _ANSWER:
+            self._drop("an answer of an impossible length or kind", arrival_ns)
+            return
+        kind, ref, status, body = data[0], data[1], data[2], data[3:]
+        if kind == _ANSWER | START and status == _DONE and len(body) >= 12:
+            boot, index, low = struct.unpack_from("<III", body)
+            self._begin(boot, index, low, arrival_ns)
+        elif kind == _ANSWER | TIME and status == _DONE and len(body) >= 12:
+            tick, later = struct.unpack_from("<QI", body)
+            self._now = (tick + later, arrival_ns)
+        elif kind == _ANSWER | READ and status == _DONE and len(body) >= 8 and self._flash is not None:
+            self._flash.index = struct.unpack_from("<I", body)[0]
+        self._replies.append(Reply(kind, ref, data[2:], arrival_ns))
+
+    def _begin(self, boot: int, index: int, low: int, arrival_ns: int) -> None:
+        """START says where live frames begin: what was expected before it is in flash."""
+        known = None
+        if boot == self._live.boot:
+            known = self._now or (self._live.tick and (self._live.tick, self._live.arrival_ns))
+        tick = low
+        if known:
+            tick = nearest(low, 32, known[0] + round((arrival_ns - known[1]) * 1e-9 * self.tick_hz))
+        missed = index - self._live.index if boot == self._live.boot and not self._fresh else 0
+        if missed > 0:
+            self.counters.gap += 1
+            self.counters.gap_samples += missed
+        self._live = _Track(boot, index, tick, index, arrival_ns, gap=missed > 0)
+        self._fresh = False
+
+    def _event(self, data: bytes, arrival_ns: int) -> None:
+        if len(data) != 14:
+            self._drop("an event of an impossible length", arrival_ns)
+            return
+        kind, value = data[0], data[1]
+        self._replies.append(Reply(EVENT_KIND + kind, value, data[2:], arrival_ns))
+
+
+class HomestretchDriver(BaseDriver):
+    """The open profile: index, boot, CRC, flash freed on command, four-stamp time exchange."""
+
+    profile: ClassVar[str] = "homestretch"
+    title: ClassVar[str] = "Homestretch open profile"
+    unverified: ClassVar[tuple[str, ...]] = ("No hardware has run this profile yet; only the simulator has.",)
+    encrypted: ClassVar[bool] = True
+    notify: ClassVar[tuple[str, ...]] = (CONTROL, DATA, FLASH, EVENT)
+    has_flash: ClassVar[bool] = True
+
+    def __init__(self, *, batch: int = 0) -> None:
+        self.batch = batch
+        self.information: Information | None = None
+        self._ref = 0
+        self._run_ticks: dict[tuple[int, int], int] = {}
+
+    @classmethod
+    def matches(cls, advertisement: AdvertisementData) -> bool:
+        """By the service's UUID."""
+        return SERVICE in advertisement.service_uuids
+
+    def streams(self) -> tuple[StreamSpec, ...]:
+        """One stream, acc and gyr together."""
+        known = self.information
+        acc, gyr = (known.acc_scale, known.gyr_scale) if known else (1.0, 1.0)
+        rate, tick_hz = (known.rate_hz, float(known.tick_hz)) if known else (100.0, 32768.0)
+        channels = spec_channels("ax ay az", "m/s2", acc) + spec_channels("gx gy gz", "rad/s", gyr)
+        return (StreamSpec(_STREAM, channels, rate, "int16", tick_hz),)
+
+    def decoder(self, boot: int = 0) -> HomestretchDecoder:
+        """`boot` is the sensor's own number, for recordings that lack Information."""
+        return HomestretchDecoder(boot)
+
+    def _next_ref(self) -> int:
+        self._ref = (self._ref + 1) & 0xFF
+        return self._ref
+
+    async def _command(
+        self,
+        port: Port,
+        op: int,
+        arguments: bytes = b"",
+        *,
+        ref: int | None = None,
+        allow: tuple[int, ...] = (),
+    ) -> Answer:
+        """Raises NoAnswerError when the sensor refuses with a status that is not in `allow`."""
+        number = self._next_ref() if ref is None else ref
+        answer = await port.request(
+            CONTROL, bytes((op, number)) + arguments, lambda r: r.kind == op | _ANSWER and r.ref == number
+        )
+        status = answer.reply.data[0]
+        if status != _DONE and status not in allow:
+            raise NoAnswerError(f"the sensor {_STATUS_WORDS.get(status, 'refused a command')}")
+        return answer
+
+    async def configure(self, port: Port) -> Identity:
+        information = parse_information(await port.read(INFORMATION))
+        self.information = information
+        port.decoder(HomestretchDecoder).know(information.boot, information.tick_hz, information.rate_hz)
+        return Identity(information.serial, information.firmware, information.simulated)
+
+    async def start(self, port: Port) -> None:
+        await self._command(port, START, bytes((self.batch,)))
+
+    async def stop(self, port: Port) -> None:
+        await self._command(port, STOP)
+
+    async def battery(self, port: Port) -> float | None:
+        answer = await self._command(port, STATUS)
+        percent = answer.reply.data[2] if len(answer.reply.data) > 2 else 255
+        return percent / 100.0 if percent <= 100 else None
+
+    async def exchange(self, port: Port) -> FourStamp | None:
+        answer = await self._command(port, TIME)
+        body = answer.reply.data[1:]
+        if len(body) < 12 or self.information is None:
+            return None
+        tick, later = struct.unpack_from("<QI", body)
+        return FourStamp(
+            self.information.boot,
+            answer.sent_ns,
+            tick,
+            tick + later,
+            answer.reply.arrival_ns,
+            float(self.information.tick_hz),
+        )
+
+    async def stored(self, port: Port) -> Sequence[StoredRun]:
+        """The runs in flash, oldest first. The list may shift while it is read; FREE is ours alone."""
+        runs: list[StoredRun] = []
+        total = 1
+        while len(runs) < total:
+            answer = await self._command(port, LIST, bytes((len(runs),)), allow=(_BAD_ARGUMENT,))
+            data = answer.reply.data
+            if data[0] != _DONE or len(data) < 18:
+                break
+            total = data[1]
+            boot, first, following, low_tick = struct.unpack_from("<IIII", data, 2)
+            run = StoredRun(_STREAM, boot, first, max(first, following))
+            self._run_ticks[boot, first] = low_tick
+            runs.append(run)
+        return runs
+
+    async def download(self, port: Port, run: StoredRun, first: int, last: int) -> None:
+        """One READ. What it did not bring (a lost frame, samples overwritten) is still missing after it."""
+        decoder = port.decoder(HomestretchDecoder)
+        count = min(last + 1 - first, _MAX_READ)
+        tick = self._run_ticks.get((run.boot, run.first))
+        if tick is not None:
+            tick += round((first - run.first) * decoder.tick_hz / decoder.rate_hz)
+        ref = self._next_ref()
+        with port.expect(lambda r: r.kind == READ_END and r.ref == ref) as ending:
+            decoder.reading(run.boot, first, tick)
+            arguments = struct.pack("<III", run.boot, first, count)
+            answer = await self._command(port, READ, arguments, ref=ref, allow=(_NOT_IN_FLASH,))
+            if answer.reply.data[0] == _DONE:
+                await port.wait(ending, timeout_s=30.0 + count / 200.0)
+
+    async def free(self, port: Port, boot: int, up_to: int) -> None:
+        await self._command(port, FREE, struct.pack("<II", boot, up_to), allow=(_NOT_IN_FLASH,))
+
+    async def blink(self, port: Port, seconds: int) -> bool:
+        await self._command(port, BLINK, bytes((min(max(seconds, 0), 255),)))
+        return True
+
+
+_: type[Decoder] = HomestretchDecoder

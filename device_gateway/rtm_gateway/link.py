@@ -1,0 +1,489 @@
+"""The life of one sensor's connection: connect, pair, stream, fetch what was missed, survive, begin again.
+
+Notifications are stamped and queued in bleak's callback, decoded a moment later in the same event loop,
+and handed on as blocks.
+Whatever breaks the link (range, a half-open link, a reboot, the radio itself) ends in the
+same place: disconnect, wait a jittered while, connect, ask the sensor's memory for what is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from bleak import BleakClient
+from bleak.backends.characteristic import BleakGATTCharacteristic
+from bleak.backends.device import BLEDevice
+from bleak.exc import BleakBluetoothNotAvailableError, BleakError
+
+from rtm_gateway.drivers.driver import (
+    Counters,
+    Driver,
+    Flag,
+    FourStamp,
+    Identity,
+    SampleBlock,
+    StoredRun,
+    WrongDeviceError,
+)
+from rtm_gateway.drivers.port import NoAnswerError, Port
+from rtm_gateway.drivers.reply import Reply
+from rtm_gateway.radio import BondLostError, Radio
+from rtm_gateway.unwrap import Coverage
+
+_log = logging.getLogger(__name__)
+
+LINK_ERRORS: Final = (BleakError, NoAnswerError, TimeoutError, OSError, EOFError)
+"""What a radio may throw at us; anything else is a mistake of ours."""
+
+
+class Event(StrEnum):
+    """What a link tells its owner."""
+
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"
+    UNREACHABLE = "unreachable"
+    STALLED = "stalled"
+    """Connected by name, but nothing arrives: the link was half open."""
+    REFUSED = "refused"
+    """Not our sensor, or not a sensor we can read. The link has ended."""
+    BOND_LOST = "bond_lost"
+    REBOOTED = "rebooted"
+    RESYNCED = "resynced"
+    """The sensor's memory has been asked for everything missing; `spans` is what it no longer had."""
+    BATTERY = "battery"
+    CLOCK = "clock"
+    SENSOR = "sensor"
+    """An event of the sensor itself (button, flash nearly full), in `reply`."""
+    RADIO_GONE = "radio_gone"
+
+
+class Span(NamedTuple):
+    """Indices first..last of a stream's boot."""
+
+    stream: str
+    boot: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkEvent:
+    """kind, one plain sentence, the gateway's monotonic clock, and what the kind carries."""
+
+    kind: Event
+    what: str
+    at_ns: int
+    value: float | None = None
+    stamps: FourStamp | None = None
+    identity: Identity | None = None
+    spans: tuple[Span, ...] = ()
+    reply: Reply | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPolicy:
+    """Times in seconds."""
+
+    silence_s: float = 5.0
+    """Silence this long while streaming means a half-open link; a radio notices a lost one within 6 s."""
+    first_wait_s: float = 0.5
+    longest_wait_s: float = 30.0
+    find_s: float = 15.0
+    connect_s: float = 45.0
+    exchange_every_s: float = 60.0
+    exchanges_at_start: int = 4
+    battery_every_s: float = 600.0
+    resync_every_s: float = 60.0
+    settle_s: float = 0.5
+    """Live frames sent before the memory is listed arrive within this time."""
+    steady_s: float = 10.0
+    """A link that lived this long starts the waiting times anew."""
+
+
+class SensorLink:
+    """Keeps one sensor connected. `await run()` until `stop()` or until the sensor is refused.
+
+    on_block and on_event are called in the event loop and must not block. `have` names the samples that are
+    already stored, by (stream, boot), so that a restarted gateway fetches only what it lacks. `bound` is
+    the serial number seen first at this sensor; another one is refused. `boot` numbers this start of the
+    gateway's own indices, for sensors that count nothing; it must never repeat for a sensor.
+    """
+
+    def __init__(
+        self,
+        device: BLEDevice,
+        driver: Driver,
+        *,
+        radio: Radio,
+        on_block: Callable[[SampleBlock], None],
+        on_event: Callable[[LinkEvent], None],
+        have: Mapping[tuple[str, int], Sequence[tuple[int, int]]] | None = None,
+        bound: str | None = None,
+        boot: int | None = None,
+        streaming: bool = True,
+        policy: LinkPolicy | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.device = device
+        self.driver = driver
+        self.identity: Identity | None = None
+        self.connected = False
+        self._radio = radio
+        self._on_block = on_block
+        self._on_event = on_event
+        self._policy = policy or LinkPolicy()
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+        self._decoder = driver.decoder(int(time.time()) & 0xFFFFFFFF if boot is None else boot)
+        self._have = {key: Coverage(list(spans)) for key, spans in (have or {}).items()}
+        self._bound = bound
+        self._want_streaming = streaming
+        self._changed = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._gone = asyncio.Event()
+        self._inbox: deque[tuple[str, bytes, int]] = deque()
+        self._draining = False
+        self._last_data_ns = 0
+        self._boot: int | None = None
+        self._port: Port | None = None
+        self._stale_cache = False
+        self._gaps_seen = -1
+
+    @property
+    def counters(self) -> Counters:
+        """What the decoder met so far."""
+        return self._decoder.counters
+
+    @property
+    def port(self) -> Port | None:
+        """The driver's way to the sensor while connected."""
+        return self._port
+
+    def set_streaming(self, on: bool) -> None:
+        """Wish to stream or not; done as soon as the sensor is there."""
+        self._want_streaming = on
+        self._changed.set()
+
+    async def stop(self) -> None:
+        """End `run`. The sensor goes on recording to its memory if it has one."""
+        self._stop.set()
+
+    async def free(self, boot: int, up_to: int) -> bool:
+        """Let the sensor forget what is durably stored here; False when it is not connected now."""
+        return await self._ask(lambda port: self.driver.free(port, boot, up_to))
+
+    async def blink(self, seconds: int = 5) -> bool:
+        """Make the sensor show itself; False when it cannot or is not connected."""
+        port = self._port
+        if port is None:
+            return False
+        try:
+            return await self.driver.blink(port, seconds)
+        except LINK_ERRORS:
+            return False
+
+    async def _ask(self, command: Callable[[Port], object]) -> bool:
+        port = self._port
+        if port is None:
+            return False
+        try:
+            result = command(port)
+            if asyncio.iscoroutine(result):
+                await result
+        except LINK_ERRORS as error:
+            _log.debug("%s: a command failed: %s", self.driver.profile, error)
+            return False
+        return True
+
+    # The loop
+
+    async def run(self) -> None:
+        """Connect and reconnect. Returns after `stop()`, or when the sensor is refused."""
+        failures = 0
+        while not self._stop.is_set():
+            began = time.monotonic()
+            try:
+                await self._session(search=failures > 0)
+            except WrongDeviceError as error:
+                self._tell(Event.REFUSED, f"This sensor is refused: {error}.")
+                return
+            except BondLostError as error:
+                self._tell(Event.BOND_LOST, f"Pairing again: {error}.")
+            except BleakBluetoothNotAvailableError as error:
+                self._tell(Event.RADIO_GONE, f"{error.args[0]}.")
+            except LINK_ERRORS as error:
+                _log.info("%s: %s", self.driver.profile, error)
+                if failures in (0, 5):
+                    self._tell(Event.UNREACHABLE, "The sensor cannot be reached at the moment; trying again.")
+            steady = time.monotonic() - began > self._policy.steady_s
+            failures = 0 if steady else failures + 1
+            await self._pause(failures)
+
+    async def _pause(self, failures: int) -> None:
+        """Exponential back-off with jitter, so that sensors lost together do not return together."""
+        policy = self._policy
+        longest = min(policy.longest_wait_s, policy.first_wait_s * 2.0 ** min(failures, 16))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._rng.uniform(0.5, 1.0) * longest):
+                await self._stop.wait()
+
+    async def _session(self, *, search: bool) -> None:
+        """One connection from its making to its end."""
+        if search:
+            found = await self._radio.find(self.device.address, self._policy.find_s)
+            if found is None:
+                raise TimeoutError("the sensor does not advertise")
+            self.device = found[0]
+        if self._stop.is_set():
+            return
+        self._gone.clear()
+        client = await self._connect()
+        try:
+            await self._use(client)
+        except BleakError as error:
+            if self._gone.is_set() or not client.is_connected:
+                raise
+            _log.info("%s: %s", self.driver.profile, error)
+            raise
+        finally:
+            await self._leave(client)
+
+    async def _connect(self) -> BleakClient:
+        try:
+            return await self._radio.connect(
+                self.device,
+                lambda _: self._gone.set(),
+                pair=self.driver.encrypted,
+                timeout=self._policy.connect_s,
+            )
+        except BondLostError:
+            client = BleakClient(self.device, **self._radio.client_arguments)
+            with contextlib.suppress(*LINK_ERRORS, NotImplementedError):
+                await client.unpair()
+            raise
+
+    async def _leave(self, client: BleakClient) -> None:
+        port, self._port = self._port, None
+        if port is not None:
+            port.fail("the link was lost")
+        was, self.connected = self.connected, False
+        with contextlib.suppress(*LINK_ERRORS):
+            async with asyncio.timeout(5):
+                await client.disconnect()
+        self._drain()
+        self._decoder.reconnected()
+        if was:
+            self._tell(Event.DISCONNECTED, "The link to the sensor has ended.")
+
+    async def _use(self, client: BleakClient) -> None:
+        names = frozenset(c.uuid for service in client.services for c in service.characteristics)
+        await self._check_services(client, names)
+        port = Port(client, self._decoder, names)
+        self._decoder.reconnected()
+        for characteristic in self.driver.notify:
+            await client.start_notify(characteristic, self._receiver(characteristic))
+        self._port = port
+        self._gaps_seen = -1
+        identity = await self.driver.configure(port)
+        self._check_identity(identity)
+        self.connected = True
+        self._tell(Event.CONNECTED, "The sensor is connected.", identity=identity)
+        await self._until_gone(port)
+
+    async def _check_services(self, client: BleakClient, names: frozenset[str]) -> None:
+        if names.issuperset(self.driver.notify):
+            self._stale_cache = False
+            return
+        if not self._stale_cache and hasattr(client, "clear_cache"):
+            self._stale_cache = True  # a firmware update may have changed the services: discover anew, once
+            await client.clear_cache()
+            raise BleakError("the services are not those expected; reading them anew")
+        raise WrongDeviceError(f"it does not offer the services of {self.driver.title}")
+
+    def _check_identity(self, identity: Identity) -> None:
+        if self._bound and identity.serial and identity.serial != self._bound:
+            raise WrongDeviceError(
+                f"it says it is number {identity.serial}, but number {self._bound} belongs here;"
+                " it may be somebody else's"
+            )
+        self._bound = self._bound or identity.serial or None
+        self.identity = identity
+
+    async def _until_gone(self, port: Port) -> None:
+        """Work until the link ends, the data stop, or the owner does."""
+        tasks: list[asyncio.Task[object]] = [
+            asyncio.create_task(self._serve(port)),
+            asyncio.create_task(self._watch()),
+            asyncio.create_task(self._gone.wait()),
+            asyncio.create_task(self._stop.wait()),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+    async def _watch(self) -> None:
+        """A half-open link says nothing: silence while streaming ends it."""
+        limit_ns = int(self._policy.silence_s * 1e9)
+        self._last_data_ns = time.monotonic_ns()
+        while True:
+            await asyncio.sleep(self._policy.silence_s / 4)
+            if not self._want_streaming:
+                self._last_data_ns = time.monotonic_ns()
+            elif time.monotonic_ns() - self._last_data_ns > limit_ns:
+                self._tell(Event.STALLED, "The sensor is connected but sends nothing; connecting anew.")
+                return
+
+    async def _serve(self, port: Port) -> None:
+        """Clock, streaming, memory, battery; then the same again at their intervals."""
+        policy = self._policy
+        for _ in range(policy.exchanges_at_start):
+            if not await self._exchange(port):
+                break
+        await self._apply_streaming(port)
+        await self._battery(port)
+        due = {
+            "exchange": time.monotonic() + policy.exchange_every_s,
+            "battery": time.monotonic() + policy.battery_every_s,
+            "resync": time.monotonic() + policy.settle_s,
+        }
+        while True:
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, min(due.values()) - time.monotonic())):
+                    await self._changed.wait()
+            if self._changed.is_set():
+                await self._apply_streaming(port)
+            now = time.monotonic()
+            if now >= due["exchange"]:
+                await self._exchange(port)
+                due["exchange"] = time.monotonic() + policy.exchange_every_s
+            if now >= due["battery"]:
+                await self._battery(port)
+                due["battery"] = time.monotonic() + policy.battery_every_s
+            if now >= due["resync"]:
+                await self._resync(port)
+                due["resync"] = time.monotonic() + policy.resync_every_s
+
+    async def _apply_streaming(self, port: Port) -> None:
+        if self._want_streaming:
+            await self.driver.start(port)
+        else:
+            await self.driver.stop(port)
+
+    async def _exchange(self, port: Port) -> bool:
+        stamps = await self.driver.exchange(port)
+        if stamps is None:
+            return False
+        self._tell(Event.CLOCK, "Clocks were compared.", stamps=stamps)
+        return True
+
+    async def _battery(self, port: Port) -> None:
+        charge = await self.driver.battery(port)
+        if charge is not None:
+            self._tell(Event.BATTERY, f"The sensor's battery is at {charge:.0%}.", value=charge)
+
+    # Memory
+
+    async def _resync(self, port: Port) -> None:
+        """Fetch what is missing and tell what the memory no longer holds; nothing to do without a gap."""
+        if not self.driver.has_flash or self._gaps_seen == self._decoder.counters.gap:
+            return
+        gaps = self._decoder.counters.gap
+        lost: list[Span] = []
+        fetched = 0
+        runs = await self.driver.stored(port)
+        await asyncio.sleep(self._policy.settle_s)  # live frames on their way are not missing
+        for run in runs:
+            before = sum(end - first for first, end in self._holes(run))
+            lost += await self._fetch(port, run)
+            fetched += before - sum(end - first for first, end in self._holes(run))
+        self._gaps_seen = gaps
+        if fetched or lost:
+            missing = sum(span.last - span.first + 1 for span in lost)
+            what = f"{fetched} samples came from the sensor's memory; {missing} are lost."
+            self._tell(Event.RESYNCED, what, spans=tuple(lost))
+
+    def _holes(self, run: StoredRun) -> list[tuple[int, int]]:
+        """What of a run is missing here."""
+        have = self._have.setdefault((run.stream, run.boot), Coverage())
+        return have.missing(run.first, run.next)
+
+    async def _fetch(self, port: Port, run: StoredRun) -> list[Span]:
+        """Ask until nothing is missing or two reads in a row brought nothing. Returns what is left."""
+        idle = 0
+        while holes := self._holes(run):
+            first, end = holes[min(idle, len(holes) - 1)]
+            await self.driver.download(port, run, first, end - 1)
+            await asyncio.sleep(0)
+            self._drain()
+            idle = idle + 1 if self._holes(run) == holes else 0
+            if idle > min(2, len(holes)):
+                break
+        return [Span(run.stream, run.boot, first, end - 1) for first, end in self._holes(run)]
+
+    # Notifications
+
+    def _receiver(self, characteristic: str) -> Callable[[BleakGATTCharacteristic, bytearray], None]:
+        """bleak's callback: stamp, queue, and no more."""
+        inbox, now = self._inbox, time.monotonic_ns
+        loop = asyncio.get_running_loop()
+
+        def receive(_: BleakGATTCharacteristic, data: bytearray) -> None:
+            inbox.append((characteristic, bytes(data), now()))
+            if not self._draining:
+                self._draining = True
+                loop.call_soon(self._drain)
+
+        return receive
+
+    def _drain(self) -> None:
+        self._draining = False
+        inbox, feed = self._inbox, self._decoder.feed
+        while inbox:
+            characteristic, data, arrival_ns = inbox.popleft()
+            self._last_data_ns = arrival_ns
+            for block in feed(characteristic, data, arrival_ns):
+                self._hand_on(block)
+        for reply in self._decoder.take_replies():
+            port = self._port
+            if port is None or not port.deliver(reply):
+                self._tell(Event.SENSOR, "The sensor reports an event.", reply=reply)
+
+    def _hand_on(self, block: SampleBlock) -> None:
+        if block.boot != self._boot and not block.flags & Flag.FLASH:
+            if self._boot is not None:
+                self._tell(Event.REBOOTED, "The sensor has restarted; its counters begin anew.")
+            self._boot = block.boot
+        self._on_block(block)
+        key = (block.stream, block.boot)
+        have = self._have.get(key)
+        if have is None:
+            have = self._have[key] = Coverage()
+        have.add(block.first, block.first + len(block.values))
+
+    def _tell(
+        self,
+        kind: Event,
+        what: str,
+        *,
+        value: float | None = None,
+        stamps: FourStamp | None = None,
+        identity: Identity | None = None,
+        spans: tuple[Span, ...] = (),
+        reply: Reply | None = None,
+    ) -> None:
+        self._on_event(LinkEvent(kind, what, time.monotonic_ns(), value, stamps, identity, spans, reply))
