@@ -1,8 +1,8 @@
 """Inclination: how far one segment has tilted from its neutral direction, whatever the plane.
 
-The angle between the vertical as the sensor sees it now and as it saw it in the neutral pose (or, without one,
-at the first sample). It needs no mounting, plane or heading, and for a limb that hangs in the neutral pose it
-is the elevation of the limb.
+The angle between the vertical as the sensor sees it now and as it saw it in the neutral pose (without one, at
+the first sample). It needs no mounting, plane or heading, and for a limb that hangs in the neutral pose it is
+the elevation of the limb.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Angle:
 
 
 def inclination(orientation: Orientation, *, neutral_up: FloatArray | None = None) -> Angle:
-    """Tilt of one segment; neutral_up: (3,) vertical in the sensor frame in the neutral pose, else first sample."""
+    """Tilt of one segment from neutral_up, (3,) the vertical as the sensor saw it, or its first sample."""
     up = orientation.up
     reference = up[0] if neutral_up is None else neutral_up
     angle = np.arctan2(np.linalg.norm(np.cross(up, reference), axis=1), up @ reference)
