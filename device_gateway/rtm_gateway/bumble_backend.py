@@ -284,6 +284,7 @@ class BumbleClient(BaseBleakClient):
             raise BleakError("a bare address needs radio=; scan first and pass the BLEDevice")
         self._connection: Connection | None = None
         self._gone: asyncio.Future[None] | None = None
+        self._abandoned: set[asyncio.Future[Any]] = set()
         self.disconnect_reason: int | None = None
 
     @property
@@ -368,6 +369,8 @@ class BumbleClient(BaseBleakClient):
         self._connection, self.services = None, None
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
+        for task in self._abandoned:
+            task.cancel()
         if self._disconnected_callback is not None:
             self._disconnected_callback()
 
@@ -461,16 +464,23 @@ class BumbleClient(BaseBleakClient):
             operation.close()
             raise BleakError("Not connected")
         task = asyncio.ensure_future(operation)
+        waiting: set[asyncio.Future[Any]] = {task, gone}
         try:
-            waiting: set[asyncio.Future[Any]] = {task, gone}
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            task.cancel()
+            # Its answer is still to come and must not be taken for the next request's: let it end by itself.
+            self._abandoned.add(task)
+            task.add_done_callback(self._forget)
             raise
         if not task.done() or task.cancelled():
             task.cancel()
             raise BleakError("disconnected during the operation")
         return task.result()
+
+    def _forget(self, task: asyncio.Future[Any]) -> None:
+        self._abandoned.discard(task)
+        if not task.cancelled():
+            task.exception()
 
     async def _gatt(self, operation: Coroutine[Any, Any, _T]) -> _T:
         try:
