@@ -1,4 +1,7 @@
-"""Billing of remote therapeutic monitoring: evidence in, claim lines with reasons out. Pure; not legal advice."""
+"""Billing of remote therapeutic monitoring: evidence in, claim lines with reasons out.
+
+Pure: no clock, no file, no database. Not legal advice.
+"""
 
 from .errors import CaseError
 from .evaluate import evaluate

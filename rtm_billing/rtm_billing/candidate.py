@@ -46,8 +46,3 @@ class Outcome:
     period: Period
     lines: list[Candidate] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
-
-
-def counted(number: int, unit: str) -> str:
-    """`1 data day`, `12 minutes`: a number with its noun."""
-    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"

@@ -1,12 +1,12 @@
-"""What may stand in the way of a line: payer, other services, claims already sent, filing limits, plan, device."""
+"""What may stand in the way of a line: payer, other services, claims sent, filing limits, plan, device."""
 
 from collections.abc import Iterable
 
 from .candidate import Candidate, Missing, Outcome
 from .case import OtherService, SentClaim
+from .context import Context
 from .dates import Period
 from .known_codes import CARE_MANAGEMENT, IN_CLINIC, RPM
-from .ledger import Context
 from .rules import RTM_CODES, RULES, SUPPLY_CODES, VERIFIED_THROUGH
 
 _SHORT = frozenset(rule.code for rule in RULES if rule.kind == "supply" and rule.low == 2)
@@ -129,7 +129,7 @@ def _rival(code: str, sent: dict[str, SentClaim]) -> SentClaim | None:
 
 
 def _outgrows(code: str, sent_code: str) -> bool:
-    """Whether more evidence turns the sent code into this one: 98979 into 98980, a short supply into its long twin."""
+    """Whether more evidence turns the sent code into this: 98979 into 98980, short supply into its twin."""
     if sent_code == "98979":
         return code in ("98980", "98981")
     if sent_code in _SHORT and code not in _SHORT:

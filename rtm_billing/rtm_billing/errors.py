@@ -2,4 +2,4 @@
 
 
 class CaseError(ValueError):
-    """A case, setting, table or claim that cannot be used; the message is one sentence, "field: what is wrong"."""
+    """A case, setting, table or claim that cannot be used; one sentence, "field: what is wrong"."""

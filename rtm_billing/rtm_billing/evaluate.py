@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
 from .candidate import Candidate, Missing, Outcome
-from .case import decode_case
 from .checks import against_sent, hold_reasons, other_service_warnings, refused
+from .context import Context, context
 from .dates import DAY, Period, month_of
+from .decode import decode_case
 from .forecast import month_is_open, open_month, open_setup, open_supply
-from .ledger import Context, Days, MonthLedger, context, data_days, months, unite_month
+from .ledger_days import Days, data_days
+from .ledger_time import MonthLedger, months, unite_month
 from .management import management_outcome
 from .modifiers import set_modifiers
 from .rules import RULES_VERSION
@@ -18,11 +20,12 @@ from .visits import visit_outcomes
 
 
 def evaluate(case: Mapping[str, object]) -> dict[str, object]:
-    """Which lines the evidence of a case supports, which must wait for whom, and what is missing for the others.
+    """Which lines the evidence of a case supports, which must wait for whom, what is missing for the others.
 
-    Takes the JSON object of `docs/reference/billing-cases.md` and gives one back: `lines`, `not_billable`, `open`,
-    `warnings`, `rules_version`. A pure function: no clock, no file, the same answer every time, whatever the order of
-    the entries. Raises `CaseError` (a ValueError, one sentence that names the field) for a case that cannot be read.
+    Takes the JSON object of `docs/reference/billing-cases.md` and gives one back: `lines`, `not_billable`,
+    `open`, `warnings`, `rules_version`. A pure function: no clock, no file, the same answer every time,
+    whatever the order of the entries. Raises `CaseError` (a ValueError, one sentence that names the field)
+    for a case that cannot be read.
     """
     ctx = context(*decode_case(case))
     days = data_days(ctx)
@@ -133,7 +136,7 @@ def _difference(clean: Outcome, every: Outcome, doubts: list[str]) -> Outcome:
 
 
 def _decide(outcome: Outcome, ctx: Context, lines: list[dict[str, object]], missing: list[Missing]) -> None:
-    missing += [item for item in outcome.missing]
+    missing += outcome.missing
     kept, sent = against_sent(outcome, ctx)
     missing += sent
     for line in kept:

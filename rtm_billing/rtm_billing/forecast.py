@@ -3,21 +3,23 @@
 from collections.abc import Sequence
 from datetime import date, timedelta
 
+from .context import Context
 from .dates import DAY, Period
-from .ledger import Context, MonthLedger, unite_month
+from .ledger_time import MonthLedger, unite_month
 from .setup_code import CODE, need_on
 from .supply import within
 
 
 def _entry(
+    ctx: Context,
     codes: list[str],
     period: Period,
+    *,
     have: int,
     need: int,
     unit: str,
     open_days: int,
     last_date: date | None,
-    ctx: Context,
 ) -> dict[str, object]:
     """`open_days`: dates left that may still count; `last_date`: the last on which it is still reachable."""
     return {
@@ -46,7 +48,9 @@ def _days(code: str, need: int, period: Period, counted: Sequence[date], ctx: Co
     short = need - len(days)
     # begun later than this date, the dates left no longer suffice
     last_date = left[-short] if 0 < short <= len(left) else None
-    return _entry([code], period, len(days), need, "days", len(left), last_date, ctx)
+    return _entry(
+        ctx, [code], period, have=len(days), need=need, unit="days", open_days=len(left), last_date=last_date
+    )
 
 
 def open_supply(
@@ -94,11 +98,31 @@ def open_month(month: Period, ledger: MonthLedger, ctx: Context) -> list[dict[st
             needs.append((rule.code, max(rule.low, (time.minutes // rule.step + 1) * rule.step)))
     needs.sort(key=lambda pair: (time.minutes >= pair[1], pair[1]))
     found = [
-        _entry([code], month, time.minutes, need, "minutes", len(left), last_date, ctx)
+        _entry(
+            ctx,
+            [code],
+            month,
+            have=time.minutes,
+            need=need,
+            unit="minutes",
+            open_days=len(left),
+            last_date=last_date,
+        )
         for code, need in needs
     ]
     codes = [rule.code for rule in rules]
-    found.append(_entry(codes, month, len(time.contacts), 1, "contact", len(left), last_date, ctx))
+    found.append(
+        _entry(
+            ctx,
+            codes,
+            month,
+            have=len(time.contacts),
+            need=1,
+            unit="contact",
+            open_days=len(left),
+            last_date=last_date,
+        )
+    )
     return found
 
 

@@ -1,4 +1,4 @@
-"""Code numbers the engine knows besides RTM's own, by what they do to a line. Numbers only, no descriptors."""
+"""Code numbers the engine knows besides RTM's own, by what they do to a line. Numbers, no descriptors."""
 
 RPM = frozenset({"99445", "99453", "99454", "99457", "99458", "99470"})
 

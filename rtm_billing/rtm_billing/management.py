@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from datetime import date
 
-from .candidate import Candidate, Missing, Outcome, counted
+from .candidate import Candidate, Missing, Outcome
+from .context import Context
 from .dates import Period, local_date
-from .ledger import Context, MonthLedger, MonthTime, unite_month
+from .ledger_time import MonthLedger, MonthTime, unite_month
 from .rules import Rule, rule_for
 from .supply import within
+from .text import counted
 
 SETTINGS_SHOWN = ("management_date", "month_split", "contact_channels", "late_entry_days", "no_data_month")
 
@@ -31,12 +33,12 @@ def management_outcome(
             f"the month is over, so it can no longer be reached"
         )
         return Outcome("management", month, missing=[Missing(base.code, month, why)])
-    lines = [_line(base, 1, base.low, month, time, data_days, ctx)]
+    lines = [_line(base, 1, ctx, month=month, minutes=base.low, time=time, data_days=data_days)]
     add_on = next((rule for rule in rules if rule.step is not None), None)
     if add_on is not None and add_on.step is not None and base.high is None and time.minutes >= add_on.low:
         units = 1 + (time.minutes - add_on.low) // add_on.step
         full = add_on.low + (units - 1) * add_on.step
-        lines.append(_line(add_on, units, full, month, time, data_days, ctx))
+        lines.append(_line(add_on, units, ctx, month=month, minutes=full, time=time, data_days=data_days))
     return Outcome("management", month, lines)
 
 
@@ -57,11 +59,12 @@ def _too_short(month: Period, time: MonthTime, rules: tuple[Rule, ...]) -> list[
 def _line(
     rule: Rule,
     units: int,
-    minutes: int,
+    ctx: Context,
+    *,
     month: Period,
+    minutes: int,
     time: MonthTime,
     data_days: Sequence[date],
-    ctx: Context,
 ) -> Candidate:
     service_date = month.last
     if ctx.settings.text("management_date", month.last) == "threshold":

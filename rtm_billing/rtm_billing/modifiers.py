@@ -4,7 +4,7 @@ from datetime import date
 from decimal import Decimal
 
 from .candidate import Candidate
-from .ledger import Context
+from .context import Context
 from .rules import SUPPLY_CODES
 
 THERAPY = {"PT": "GP", "OT": "GO", "SLP": "GN"}
@@ -27,7 +27,7 @@ def spend_before(ctx: Context, on: date) -> Decimal:
 
 
 def set_modifiers(line: Candidate, ctx: Context) -> None:
-    """Set a line's modifiers, with the reason of each in its reasons. Only what a therapist bills carries any."""
+    """Set a line's modifiers and say why. Only what a therapist bills carries any."""
     discipline = ctx.case.episode.discipline
     if not ctx.therapist_billed:
         return

@@ -1,7 +1,7 @@
 """The RTM codes as data: what each needs, from when, and who says so.
 
-A change of the rules is a new row here (and a test), never a new branch: rows that have ended stay, so a past month
-evaluated again gives what it gave. Code numbers are CPT's; the words are ours.
+A change of the rules is a new row here (and a test), never a new branch: rows that have ended stay, so a past
+month evaluated again gives what it gave. Code numbers are CPT's; the words are ours.
 """
 
 from datetime import date
@@ -24,8 +24,9 @@ PFS_2026 = "CMS physician fee schedule final rule 2026"
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """One code in one span of service dates: billable when `low <= count <= high` of `unit` in its period.
 
-    `step`: an add-on is billed once per `step` beyond the base code's threshold; `low` is where its first unit is full.
-    `confidence`: H = a government or contractor page, or three independent sources; M = one or two firms or vendors.
+    `step`: an add-on is billed once per `step` beyond the base code's threshold; `low` is where its first
+    unit is full. `confidence`: H = a government or contractor page, or three independent sources; M = one or
+    two firms or vendors; L = weak.
     """
 
     code: str
@@ -151,7 +152,7 @@ MANAGEMENT_CODES: frozenset[str] = frozenset(rule.code for rule in RULES if rule
 
 @lru_cache(maxsize=16384)
 def rules_on(kind: Kind, organ_system: OrganSystem | None, on: date) -> tuple[Rule, ...]:
-    """The rules in force on a date of service, lowest threshold first; empty where the codes did not exist."""
+    """The rules in force on a date of service, lowest threshold first; empty where there were no codes."""
     return tuple(
         sorted(
             (

@@ -1,8 +1,8 @@
 """The disputed points as settings: a default, the other positions seen, and from when each holds.
 
-A setting is given as a value, or as `[{"from": date, "value": value}, ...]`; before its first date the default holds.
-Settings of a reading hold by its date, of a time entry by its date, of a period by its last day, of the window's
-anchor by the start of the episode.
+A setting is given as a value, or as `[{"from": date, "value": value}, ...]`; before its first date the
+default holds. Settings of a reading hold by its date, of a time entry by its date, of a period by its last
+day, of the window's anchor by the start of the episode.
 """
 
 import difflib
@@ -13,6 +13,7 @@ from typing import cast
 import msgspec
 
 from .errors import CaseError
+from .text import short
 
 CHANNELS = ("phone", "video", "in_person", "message")  # voicemail is not contact under any setting
 FACTS = "no government text found that settles it; positions of law firms and vendors differ"
@@ -68,7 +69,7 @@ SETTINGS: dict[str, Setting] = {
             "timed_units",
             ("cms", "ama"),
             "units of in-clinic timed services: the day's total, or each service alone",
-            "CMS claims processing manual chapter 5 section 20.2; AMA midpoint rule for many commercial payers",
+            "CMS claims processing manual chapter 5 section 20.2; AMA midpoint for many commercial payers",
         ),
         Setting(
             "correction",
@@ -153,7 +154,7 @@ def _dated(name: str, items: list[object]) -> list[tuple[date, object]]:
         try:
             start = msgspec.convert(item["from"], type=date | None) or date.min
         except msgspec.ValidationError as problem:
-            raise CaseError(f"{field}.from: {_short(item['from'])} is not a date") from problem
+            raise CaseError(f"{field}.from: {short(item['from'])} is not a date") from problem
         dated.append((start, _checked(f"{field}.value", SETTINGS[name], item["value"])))
     if len({start for start, _ in dated}) < len(dated):
         raise CaseError(f"settings.{name}: two values begin on the same date")
@@ -164,18 +165,13 @@ def _checked(field: str, setting: Setting, value: object) -> object:
     if setting.name == "late_entry_days":
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 3660:
             return value
-        raise CaseError(f"{field}: {_short(value)} is not {_NAMES[setting.name]}")
+        raise CaseError(f"{field}: {short(value)} is not {_NAMES[setting.name]}")
     if setting.name == "contact_channels":
         if isinstance(value, (list, tuple)) and all(
             isinstance(item, str) and item in CHANNELS for item in value
         ):
             return tuple(channel for channel in CHANNELS if channel in value)
-        raise CaseError(f"{field}: {_short(value)} is not a list of {', '.join(CHANNELS)}")
+        raise CaseError(f"{field}: {short(value)} is not a list of {', '.join(CHANNELS)}")
     if isinstance(value, str) and value in setting.values:
         return value
-    raise CaseError(f"{field}: {_short(value)} is not one of {', '.join(map(str, setting.values))}")
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    raise CaseError(f"{field}: {short(value)} is not one of {', '.join(map(str, setting.values))}")

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import date
 from fractions import Fraction
 
-from .candidate import Candidate, Missing, Outcome, counted
+from .candidate import Candidate, Missing, Outcome
+from .context import Context
 from .dates import DAY, Period
-from .ledger import Context
 from .supply import within
+from .text import counted
 
 CODE = "98975"
 SETTINGS_SHOWN = ("setup_date", "day_zone", "day_basis", "clinic_recordings", "access_days")

@@ -1,6 +1,6 @@
 """Half-open spans of integers, united and subtracted: minutes are counted once, whoever was there.
 
-A span is `(start, end)` with `start <= end`; the unit is the caller's (microseconds for time, ordinals for dates).
+A span is `(start, end)` with `start <= end`; the unit is the caller's (microseconds, or ordinals of dates).
 Every function is O(n log n) and does not depend on the order of its input.
 """
 

@@ -4,10 +4,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import date
 
-from .candidate import Candidate, Missing, Outcome, counted
+from .candidate import Candidate, Missing, Outcome
+from .context import Context
 from .dates import DAY, Period
-from .ledger import Context, Days, windows
+from .ledger_days import Days
 from .rules import RULES, Rule, rule_for
+from .text import counted
 
 SETTINGS_SHOWN = (
     "window_anchor",
@@ -21,7 +23,7 @@ SETTINGS_SHOWN = (
 
 
 def supply_windows(days: Days, ctx: Context) -> list[Period]:
-    """The windows of the episode. The anchor rests on clean days where there are any: doubt moves no window."""
+    """The windows of the episode. They rest on clean days if there are any: doubt moves no window."""
     episode = ctx.case.episode
     position = ctx.settings.text("window_anchor", episode.started)
     anchor: date | None = episode.started
@@ -35,7 +37,12 @@ def supply_windows(days: Days, ctx: Context) -> list[Period]:
             anchor = max(anchor, episode.started)
     if anchor is None or anchor >= ctx.as_of:
         return []
-    return windows(anchor, ctx)
+    last = ctx.discharged if ctx.discharged is not None else ctx.as_of
+    found = []
+    while anchor <= last:
+        found.append(Period(anchor, anchor + 29 * DAY))
+        anchor += 30 * DAY
+    return found
 
 
 def within(days: Sequence[date], period: Period) -> Sequence[date]:

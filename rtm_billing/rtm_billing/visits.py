@@ -1,6 +1,6 @@
 """In-clinic therapy: units of 15 minutes by the 8-minute rule, or service by service by the midpoint.
 
-The day's visits are one total (CMS claims processing manual, chapter 5, section 20.2). Minutes are exact fractions.
+The day's visits are one total (CMS claims processing manual, chapter 5, section 20.2). Minutes are exact.
 """
 
 import difflib
@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 
-from .candidate import Candidate, Missing, Outcome, counted
+from .candidate import Candidate, Missing, Outcome
 from .case import Visit
+from .context import Context
 from .dates import Period
 from .errors import CaseError
 from .known_codes import IN_CLINIC, TIMED
-from .ledger import Context
+from .text import counted
 
 QUARTER, LEAST = 15, 8
 TENTH = Fraction(1, 10)
@@ -65,10 +66,9 @@ def _known(index: int, visit: Visit) -> None:
     for number, service in enumerate(visit.services):
         if service.code not in IN_CLINIC:
             near = ", ".join(difflib.get_close_matches(service.code, sorted(IN_CLINIC), n=3, cutoff=0.6))
-            raise CaseError(
-                f"visits[{index}].services[{number}].code: {service.code} is not a known in-clinic therapy code"
-                + (f"; nearest: {near}" if near else "")
-            )
+            field = f"visits[{index}].services[{number}].code"
+            hint = f"; nearest: {near}" if near else ""
+            raise CaseError(f"{field}: {service.code} is not a known in-clinic therapy code{hint}")
 
 
 def _outcome(on: date, day: _Day, ctx: Context) -> Outcome:
@@ -113,7 +113,8 @@ def _shown(minutes: Fraction) -> str:
 
 def _reason(spent: Fraction, total: Fraction, units: int, method: str) -> str:
     if method == "cms":
-        return f"{_shown(spent)} of {_shown(total)} timed minutes of the day: {counted(units, 'unit')} by the 8-minute rule"
+        of_the_day = f"{_shown(spent)} of {_shown(total)} timed minutes of the day"
+        return f"{of_the_day}: {counted(units, 'unit')} by the 8-minute rule"
     return f"{_shown(spent)} minutes of the service alone: {counted(units, 'unit')}"
 
 
