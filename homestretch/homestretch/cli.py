@@ -37,7 +37,13 @@ for command in (records.export_app, long_running.gateway_app):
     app.add_typer(command)
 for command in (records.migrate, records.verify, records.doctor):
     app.command()(command)
-for command in (long_running.demo, long_running.serve, long_running.ingest, long_running.worker, long_running.simulate):
+for command in (
+    long_running.demo,
+    long_running.serve,
+    long_running.ingest,
+    long_running.worker,
+    long_running.simulate,
+):
     app.command()(command)
 
 

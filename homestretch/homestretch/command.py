@@ -67,7 +67,11 @@ def plain_failures(*, as_json: bool = False) -> Iterator[None]:
     except Exception as error:
         if os.environ.get("RTM_DEBUG"):
             traceback.print_exc()
-        stop(f"unexpected {type(error).__name__}: {one_sentence(error)} (RTM_DEBUG=1 shows where)", FAILURE, as_json=as_json)
+        stop(
+            f"unexpected {type(error).__name__}: {one_sentence(error)} (RTM_DEBUG=1 shows where)",
+            FAILURE,
+            as_json=as_json,
+        )
 
 
 def not_yet(what: str, instead: str) -> NoReturn:

@@ -20,17 +20,27 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document.
 
 def analyze(
     recording: Annotated[Path, typer.Argument(help="The recording, CSV or Parquet.")],
-    exercise: Annotated[str, typer.Option("--exercise", help="A catalogue id (`rtm exercises`) or `generic`.")],
+    exercise: Annotated[
+        str, typer.Option("--exercise", help="A catalogue id (`rtm exercises`) or `generic`.")
+    ],
     calibration: Annotated[
         Path | None, typer.Option("--calibration", help="A recording of a few supervised repetitions.")
     ] = None,
     calibration_repetitions: Annotated[
         int | None, typer.Option("--calibration-repetitions", min=1, help="How many repetitions it holds.")
     ] = None,
-    pose: Annotated[Path | None, typer.Option("--pose", help="A recording of standing or lying still.")] = None,
-    trimmed: Annotated[bool, typer.Option("--trimmed", help="The recording is one set, edge to edge.")] = False,
-    angle: Annotated[Path | None, typer.Option("--angle", help="Write t, angle_deg, valid to this CSV.")] = None,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Draw the analysis to this .svg or .png.")] = None,
+    pose: Annotated[
+        Path | None, typer.Option("--pose", help="A recording of standing or lying still.")
+    ] = None,
+    trimmed: Annotated[
+        bool, typer.Option("--trimmed", help="The recording is one set, edge to edge.")
+    ] = False,
+    angle: Annotated[
+        Path | None, typer.Option("--angle", help="Write t, angle_deg, valid to this CSV.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Draw the analysis to this .svg or .png.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Count the repetitions of a recording and measure its range of motion."""
@@ -81,7 +91,9 @@ def _write_angle(path: Path, series: AngleSeries | None) -> None:
 
 def _print_analysis(result: Analysis) -> None:
     low, high = result.repetitions_range
-    print(f"{result.exercise}: {result.repetitions} repetitions ({low} to {high}) in {result.duration_s:.1f} s")
+    print(
+        f"{result.exercise}: {result.repetitions} repetitions ({low} to {high}) in {result.duration_s:.1f} s"
+    )
     if result.angle is not None and result.rom_deg.median is not None:
         spread = "" if result.rom_deg.uncertainty is None else f" ± {result.rom_deg.uncertainty:.1f}"
         print(
@@ -89,7 +101,9 @@ def _print_analysis(result: Analysis) -> None:
             f"median {result.rom_deg.median:.1f}{spread}°, largest {result.rom_deg.max:.1f}°"
         )
     for number, group in enumerate(result.sets, start=1):
-        print(f"set {number}: {len(group.repetitions)} repetitions, {group.start_s:.1f} to {group.end_s:.1f} s")
+        print(
+            f"set {number}: {len(group.repetitions)} repetitions, {group.start_s:.1f} to {group.end_s:.1f} s"
+        )
     for item in result.withheld:
         span = "" if item.from_s is None else f" from {item.from_s:.1f} to {item.to_s:.1f} s"
         print(f"withheld: {item.what}{span}: {item.why}")
@@ -113,7 +127,9 @@ def exercises(as_json: JsonFlag = False) -> None:
 
 
 def bill(
-    case: Annotated[Path | None, typer.Argument(help="The case, JSON (docs/reference/billing-cases.md).")] = None,
+    case: Annotated[
+        Path | None, typer.Argument(help="The case, JSON (docs/reference/billing-cases.md).")
+    ] = None,
     settings: Annotated[bool, typer.Option("--settings", help="List the settings instead.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -169,7 +185,9 @@ def _print_decisions(result: dict[str, object]) -> None:
     for line in rows("open"):
         codes = line["codes"]
         names = ", ".join(map(str, codes)) if isinstance(codes, list) else str(codes)
-        print(f"open: {names}: {line['have']} of {line['need']} {line['unit']}, {line['days_left']} days left")
+        print(
+            f"open: {names}: {line['have']} of {line['need']} {line['unit']}, {line['days_left']} days left"
+        )
     warnings = result.get("warnings")
     for warning in warnings if isinstance(warnings, list) else []:
         print(f"note: {warning}")

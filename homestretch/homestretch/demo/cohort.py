@@ -109,9 +109,13 @@ STORIES = (
 SHARE_OF_DAYS = (0.85, 0.7, 0.55, 0.9)
 
 
-def cohort(today: date, *, patients: int = 12, days: int = 45, seed: int = 1, now: datetime) -> tuple[PatientStory, ...]:
+def cohort(
+    today: date, *, patients: int = 12, days: int = 45, seed: int = 1, now: datetime
+) -> tuple[PatientStory, ...]:
     """The demo's patients on `today` (a date of the clinic); nothing is dated after `now` (aware)."""
-    return tuple(_patient(number, today, days, random.Random(f"{seed}/{number}"), now) for number in range(patients))
+    return tuple(
+        _patient(number, today, days, random.Random(f"{seed}/{number}"), now) for number in range(patients)
+    )
 
 
 def _patient(number: int, today: date, days: int, rng: random.Random, now: datetime) -> PatientStory:
@@ -137,7 +141,9 @@ def _patient(number: int, today: date, days: int, rng: random.Random, now: datet
         plan=plan,
         sessions=sessions,
         pain=_pain(sessions, rng, jump=story is not None and story.pain_jump),
-        minutes=_minutes(story.minutes if story else rng.choice((0, 8, 15)), now, contact=story is None or story.contact),
+        minutes=_minutes(
+            story.minutes if story else rng.choice((0, 8, 15)), now, contact=story is None or story.contact
+        ),
     )
 
 
@@ -179,14 +185,20 @@ def _pain(sessions: tuple[Session, ...], rng: random.Random, *, jump: bool) -> t
     return tuple(reports)
 
 
-ACTIVITIES: Mapping[int, str] = {0: "Reviewed the week's sessions", 1: "Adjusted the programme", 2: "Called about progress"}
+ACTIVITIES: Mapping[int, str] = {
+    0: "Reviewed the week's sessions",
+    1: "Adjusted the programme",
+    2: "Called about progress",
+}
 
 
 def _minutes(total: int, now: datetime, *, contact: bool) -> tuple[Minutes, ...]:
     """Entries of at most 15 minutes, the latest ending an hour ago, the others on the days before (this month as far as it goes)."""
     entries: list[Minutes] = []
     end = now.replace(second=0, microsecond=0) - timedelta(hours=1)
-    month_start = now.astimezone(ZoneInfo(CLINIC_ZONE)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    month_start = now.astimezone(ZoneInfo(CLINIC_ZONE)).replace(
+        day=1, hour=0, minute=0, second=0, microsecond=0
+    )
     while total > 0:
         length = min(total, 15)
         talks = contact and not entries

@@ -1,0 +1,146 @@
+"""The demo's clinic in the database: people who sign in, patients with their plans, sensors and gateways."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from rtm_server import enrol
+from rtm_server.store import Store, Tx
+
+from homestretch.demo.cohort import CLINIC_ZONE, PatientStory
+
+CLINIC_NAME = "Homestretch Demo Clinic"
+DEVICE_BASIS = "Simulated sensor of the demo: no device, never to be billed outside the demo."
+LONG_AGO = timedelta(days=400)
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """How one person of the demo signs in."""
+
+    role: str
+    login: str
+    password: str
+    first_page: str
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """One patient's sensor and the ids that its data carry."""
+
+    patient: UUID
+    episode: UUID
+    sensor: UUID
+    placement: str
+
+
+@dataclass(frozen=True, slots=True)
+class DemoClinic:
+    """What the demo's other parts need to know of the clinic. `homes` is in the order of the stories."""
+
+    tenant: UUID
+    therapist: UUID
+    gateway: UUID
+    history_gateway: UUID
+    homes: tuple[Home, ...]
+    sign_ins: tuple[SignIn, ...]
+
+
+def create(store: Store, stories: tuple[PatientStory, ...], now: datetime) -> DemoClinic:
+    """Enrol everybody. The first patient's home has the live gateway; the last days come through a second one."""
+    tenant = enrol.create_tenant(store, CLINIC_NAME, CLINIC_ZONE, simulated_counts=True)
+    with store.tenant_tx(tenant) as tx:
+        therapist_in = SignIn("therapist", "therapist@demo.example", _password(), "/")
+        billing_in = SignIn("billing clerk", "billing@demo.example", _password(), f"/billing/{now:%Y-%m}")
+        therapist = enrol.create_user(
+            store, tx, tenant, "therapist", login=therapist_in.login, password=therapist_in.password, name="Dr. Rosa Minh, PT"
+        )  # fmt: skip
+        enrol.create_user(
+            store, tx, tenant, "billing", login=billing_in.login, password=billing_in.password, name="Sam Okafor"
+        )  # fmt: skip
+        gateway = enrol.add_gateway(store, tx, tenant, label="the first patient's home")
+        history_gateway = enrol.add_gateway(store, tx, tenant, label="history of the demo")
+        homes = tuple(
+            _enrol_patient(
+                store, tx, tenant, therapist, story, now, gateway if number == 0 else history_gateway
+            )
+            for number, story in enumerate(stories)
+        )
+        sign_ins = [therapist_in, billing_in]
+        if homes:
+            patient_in = SignIn("patient", "patient@demo.example", _password(), "/today")
+            enrol.create_user(
+                store, tx, tenant, "patient", login=patient_in.login, password=patient_in.password,
+                name=f"{stories[0].given} {stories[0].family}", patient=homes[0].patient,
+            )  # fmt: skip
+            sign_ins.insert(1, patient_in)
+    return DemoClinic(tenant, therapist, gateway, history_gateway, homes, tuple(sign_ins))
+
+
+def _password() -> str:
+    """New at every start, so that a demo left running has no well-known door."""
+    return "-".join(secrets.token_hex(2) for _ in range(3))
+
+
+def _enrol_patient(
+    store: Store, tx: Tx, tenant: UUID, therapist: UUID, story: PatientStory, now: datetime, gateway: UUID
+) -> Home:
+    patient = enrol.create_patient(
+        store, tx, tenant,
+        {
+            "name": f"{story.given} {story.family}",
+            "birth_date": story.born.isoformat(),
+            "record_number": f"D{1000 + story.number}",
+        },
+    )  # fmt: skip
+    episode = enrol.create_episode(
+        tx, tenant, patient, timezone=story.zone, started=story.started, therapist=therapist,
+        setup_on=story.started, device_basis=DEVICE_BASIS,
+    )  # fmt: skip
+    enrol.record_consent(tx, tenant, episode, therapist, valid_from=story.started)
+    enrol.record_plan(
+        tx, tenant, episode, therapist, valid_from=story.started, valid_to=story.started + timedelta(days=120)
+    )
+    for dose in story.plan:
+        enrol.prescribe(
+            tx, tenant, episode, dose.exercise, valid_from=story.started, sets=dose.sets, repetitions=dose.repetitions,
+            by=therapist,
+        )  # fmt: skip
+    sensor = enrol.add_sensor(tx, tenant, "homestretch", serial=f"SIM{story.number:04d}", simulated=True)
+    enrol.assign(
+        tx,
+        tenant,
+        sensor,
+        episode,
+        story.placement,
+        assigned_from=now.astimezone(UTC) - LONG_AGO,
+        gateway=gateway,
+    )
+    return Home(patient, episode, sensor, story.placement)
+
+
+def record_reports(store: Store, clinic: DemoClinic, stories: tuple[PatientStory, ...]) -> None:
+    """Pain reports and management time, each as the pages would have written it."""
+    with store.tenant_tx(clinic.tenant) as tx:
+        for story, home in zip(stories, clinic.homes, strict=True):
+            for report in story.pain:
+                tx.execute(
+                    "INSERT INTO pain_report (tenant_id, report_id, patient_id, episode_id, score, reported_at, local_day, zone)"
+                    " VALUES (%s, gen_random_uuid(), %s, %s, %s, %s, %s, %s)",
+                    (
+                        clinic.tenant, home.patient, home.episode, report.score, report.at.astimezone(UTC),
+                        report.at.date(), story.zone,
+                    ),
+                )  # fmt: skip
+            for entry in story.minutes:
+                tx.execute(
+                    "INSERT INTO time_entry (tenant_id, entry_id, episode_id, author_id, role, started_at, ended_at, activity,"
+                    " contact, entered_at) VALUES (%s, gen_random_uuid(), %s, %s, 'therapist', %s, %s, %s, %s, %s)",
+                    (
+                        clinic.tenant, home.episode, clinic.therapist, entry.start, entry.end, entry.activity,
+                        entry.contact, entry.end,
+                    ),
+                )  # fmt: skip
