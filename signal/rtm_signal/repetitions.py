@@ -1,0 +1,254 @@
+"""Repetitions: which bouts are sets of one movement, and where each repetition begins and ends.
+
+Each bout is tiled at every period at which it resembles itself; the shortest period whose mean repetition tells
+the others nearly as well as the best one is the period (a half period does not: lowering is not
+raising; a double one does no better). A calibration recording names the movement, which also settles what no
+self-similarity can: what a repetition is where the movement repeats within it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtm_signal.features import Motion
+from rtm_signal.recording import FloatArray
+from rtm_signal.repetitions_period import candidate_periods
+from rtm_signal.repetitions_tiling import PHASES, Tiling, cycles, refine
+from rtm_signal.segmentation import bouts, is_moving
+
+_RATE_WEIGHT = 0.6
+"""Turning rate beside posture, both brought to unit size: posture is the steadier, rate tells the direction."""
+_NEARLY = 0.12
+"""A shorter period is preferred while its fit is this near to the best."""
+_LEAST_FIT = 0.4
+"""A set whose mean repetition tells less than this is no set: handling, walking about, fidgeting."""
+_LEAST_SAME_AXES = 0.5
+"""Agreement with the calibrated movement's axes below which a bout is another movement.
+
+Of the same exercise at another tempo or size it is above 0.7, of another exercise of the same arm mostly below 0.3."""
+_LEAST_PARTED = 3
+"""A bout is parted at a long rest only where each part is a set in itself."""
+_NOMINAL_WEIGHT = 0.25
+"""What a nominal count off by a factor e costs, where the calibration holds nothing but repetitions."""
+_MARGIN_S = 1.0
+"""Rest kept on either side of a bout, so that its first and last repetition have room."""
+_EDGE_PAD = 0.45
+"""Share of a period made up at the edges of a trimmed set: a repetition cut by less than that is still one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """One repetition as learned from a calibration (or from a set).
+
+    template: (PHASES, F) in the units of `weigh`; scale: of posture and rate; duration_s: of a usual one;
+    count: how many were found; pace_s: the calibration's length over its nominal count, where it holds
+    nothing but repetitions, else None.
+    """
+
+    template: FloatArray
+    scale: tuple[float, float]
+    duration_s: float
+    count: int
+    pace_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSet:
+    """One set. start_s, end_s: (k,) s of each repetition; cycles: how many fit in a trimmed set, with fractions."""
+
+    start_s: FloatArray
+    end_s: FloatArray
+    movement: Movement
+    fit: float
+    likeness: float
+    cycles: float
+
+
+def find_sets(motion: Motion, *, trimmed: bool = False, known: Sequence[Movement] = ()) -> list[FoundSet]:
+    """The sets of repetitions in `motion`, in time order.
+
+    trimmed: all of it is one set, cut at its edges. known: the kinds of the movement that were calibrated.
+    """
+    if len(motion.t) < 8:
+        return []
+    moving = is_moving(motion)
+    if trimmed:
+        one = _best(motion, moving, trimmed=True, known=known)
+        return [] if one is None else [one]
+    found: list[FoundSet] = []
+    for a, b in _with_margin(bouts(motion), motion):
+        found += _in_bout(motion.part(a, b), moving[a:b], known)
+    return found
+
+
+def _in_bout(part: Motion, moving: NDArray[np.bool_], known: Sequence[Movement]) -> list[FoundSet]:
+    """The sets of one bout: two where a rest longer than a repetition parts them."""
+    one = _best(part, moving, trimmed=False, known=known)
+    if one is None:
+        return []
+    spans = _with_margin(bouts(part, max_hold_s=one.movement.duration_s), part)
+    parts = [_best(part.part(a, b), moving[a:b], trimmed=False, known=known) for a, b in spans]
+    sets = [p for p in parts if p is not None and len(p.start_s) >= _LEAST_PARTED]
+    return sets if len(sets) > 1 else [one]
+
+
+def learn(calibration: Motion, nominal: int | None = None) -> tuple[Movement, ...]:
+    """The movement of a calibration recording, one of each kind it shows (slow, fast, small); () if none.
+
+    nominal: how many repetitions it is said to hold. It is a hint between periods, not a truth.
+    """
+    moving = is_moving(calibration)
+    if len(calibration.t) < 8 or not moving.any():
+        return ()
+    spans = _with_margin(bouts(calibration), calibration)
+    whole = len(spans) == 1 and moving.mean() > 0.8 and bool(moving[[0, -1]].all())
+    hint = _NOMINAL_WEIGHT if nominal and whole else 0.0
+    length = float(calibration.t[-1] - calibration.t[0]) + 1 / calibration.rate_hz
+    scale, pace = _scale(calibration), length / nominal if nominal and whole else None
+    kinds: list[Movement] = []
+    for a, b in [] if nominal == 1 else spans:
+        found = _candidates(calibration.part(a, b), moving[a:b], trimmed=whole, scale=scale)
+        found = [f for f in found if f.fit > _LEAST_FIT]
+        score = [f.fit - hint * abs(np.log(len(f.start_s) / (nominal or 1))) for f in found]
+        one = _shortest(found, score)
+        if one is not None:
+            kinds.append(replace(one.movement, pace_s=pace))
+    return tuple(kinds) or (_single(calibration, moving),)
+
+
+def weigh(motion: Motion, scale: tuple[float, float]) -> FloatArray:
+    """(n, F) posture and rate side by side, each brought to unit size by `scale`."""
+    posture = motion.posture - motion.posture.mean(axis=0)
+    return np.column_stack([posture / scale[0], _RATE_WEIGHT * motion.rate / scale[1]])
+
+
+def _scale(motion: Motion) -> tuple[float, float]:
+    posture = motion.posture - motion.posture.mean(axis=0)
+    size = [float(np.sqrt((x**2).sum(axis=1).mean())) for x in (posture, motion.rate)]
+    return max(size[0], 1e-6), max(size[1], 1e-6)
+
+
+def _with_margin(spans: list[tuple[int, int]], motion: Motion) -> list[tuple[int, int]]:
+    """Spans widened into the rest around them, at most half-way to the next."""
+    margin = round(_MARGIN_S * motion.rate_hz)
+    out = []
+    for i, (a, b) in enumerate(spans):
+        before = spans[i - 1][1] if i else 0
+        after = spans[i + 1][0] if i + 1 < len(spans) else len(motion.t)
+        out.append((max(a - margin, (before + a) // 2 if i else 0), min(b + margin, after)))
+    return out
+
+
+def _single(motion: Motion, moving: NDArray[np.bool_]) -> Movement:
+    """The whole of the movement as one repetition."""
+    at = np.flatnonzero(moving)
+    part = motion.part(int(at[0]), int(at[-1]) + 1)
+    scale = _scale(part)
+    signal = weigh(part, scale)
+    template = cycles(signal, np.array([0]), np.array([len(signal) - 1]))[0]
+    return Movement(template, scale, len(signal) / motion.rate_hz, 1)
+
+
+def _best(
+    part: Motion, moving: NDArray[np.bool_], *, trimmed: bool, known: Sequence[Movement]
+) -> FoundSet | None:
+    scale = known[0].scale if known else _scale(part)
+    found = _candidates(part, moving, trimmed=trimmed, scale=scale)
+    alike = [max((likeness(f.movement, kind) for kind in known), default=0.0) for f in found]
+    found = [replace(f, likeness=a) for f, a in zip(found, alike, strict=True)]
+    if known:
+        good = [f for f in found if max(same_axes(f.movement, k) for k in known) > _LEAST_SAME_AXES]
+    else:
+        good = [f for f in found if f.fit > _LEAST_FIT and len(f.start_s) >= 2]
+    found = good or (found if trimmed else [])
+    return _shortest(found, [f.fit + f.likeness for f in found])
+
+
+def _shortest(found: list[FoundSet], score: list[float]) -> FoundSet | None:
+    """The set of the shortest period whose score is nearly the best."""
+    near = [f for f, s in zip(found, score, strict=True) if s > max(score) - _NEARLY]
+    return min(near, key=lambda f: f.movement.duration_s, default=None)
+
+
+def _candidates(
+    part: Motion, moving: NDArray[np.bool_], *, trimmed: bool, scale: tuple[float, float]
+) -> list[FoundSet]:
+    """The tilings of one bout, one for each candidate period."""
+    signal = weigh(part, scale)
+    periods = candidate_periods(signal, part.rate_hz)
+    found = [_tiled(part, signal, moving, float(p), trimmed=trimmed, scale=scale) for p in periods]
+    return [f for f in found if f is not None]
+
+
+def _tiled(
+    part: Motion,
+    signal: FloatArray,
+    moving: NDArray[np.bool_],
+    period: float,
+    *,
+    trimmed: bool,
+    scale: tuple[float, float],
+) -> FoundSet | None:
+    step = period / PHASES
+    at = np.arange(int((len(signal) - 1) / part.rate_hz / step) + 1) * step * part.rate_hz
+    whole = np.minimum(at.astype(np.intp), len(signal) - 2)
+    share = (at - whole)[:, None]
+    grid = signal[whole] * (1 - share) + signal[whole + 1] * share
+    active = np.ones(len(grid), bool) if trimmed else moving[whole]
+    pad = int(_EDGE_PAD * PHASES) if trimmed else 0
+    padded = np.pad(grid, ((pad, pad), (0, 0)), mode="edge")
+    active = np.pad(active, pad)
+    length = len(grid) - 1
+    edges = np.round(np.linspace(0, length, max(1, round(length / PHASES)) + 1)).astype(np.int64) + pad
+    starts = [cycles(padded, edges[:-1], np.diff(edges)).mean(axis=0)]
+    if length >= PHASES:
+        starts.append(cycles(padded, np.array([pad]), np.array([PHASES]))[0])
+    tilings = [refine(padded, active, template, pad) for template in starts]
+    best = max(tilings, key=lambda tiling: tiling.fit)
+    if len(best.edges) == 0:
+        return None
+    return _as_set(part, best, step, pad, scale)
+
+
+def _as_set(
+    part: Motion,
+    tiling: Tiling,
+    step: float,
+    pad: int,
+    scale: tuple[float, float],
+) -> FoundSet:
+    first, last = float(part.t[0]), float(part.t[-1])
+    edges = first + (tiling.edges - pad) * step
+    usual = float(np.median(edges[:, 1] - edges[:, 0]))
+    outside = max(0.0, edges[0, 0] - first) + max(0.0, last - edges[-1, 1])
+    own = Movement(tiling.template, scale, usual, len(edges))
+    return FoundSet(
+        start_s=np.clip(edges[:, 0], first, last),
+        end_s=np.clip(edges[:, 1], first, last),
+        movement=own,
+        fit=tiling.fit,
+        likeness=0.0,
+        cycles=len(edges) + outside / usual,
+    )
+
+
+def likeness(one: Movement, other: Movement) -> float:
+    """Correlation of two movements, at the phase at which they agree best."""
+    a, b = one.template, other.template
+    if a.shape != b.shape:
+        return 0.0
+    turned = np.stack([np.roll(a, k, axis=0) for k in range(PHASES)])
+    size = np.sqrt((a**2).sum() * (b**2).sum())
+    return float(np.einsum("rkf,kf->r", turned, b).max() / max(size, 1e-12))
+
+
+def same_axes(one: Movement, other: Movement) -> float:
+    """0..1, whether two movements share their axes in the sensor frames, whatever their course in time."""
+    if one.template.shape != other.template.shape:
+        return 0.0
+    a, b = (m.template.T @ m.template for m in (one, other))
+    return float((a * b).sum() / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))

@@ -1,0 +1,142 @@
+"""Tiling: cutting a bout into repetitions of one movement, whatever the tempo and size of each.
+
+A template is the movement over one cycle, in `PHASES` steps. A stretch of signal of any length, brought to as many
+steps, is a repetition as far as it correlates with the template. The cheapest way from the first sample to
+the last, over repetitions and idle steps, is the tiling: a shortest path, so the boundaries of all
+repetitions are found together (in the manner of level building, Myers and Rabiner 1981).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import dijkstra
+
+from rtm_signal.recording import FloatArray
+
+PHASES = 16
+"""Steps of a cycle: 8 harmonics, more than voluntary movement has."""
+_SHORTEST, _LONGEST = 0.5, 1.9
+"""A repetition's duration relative to the usual one: a factor of two either way, below the half period."""
+_TEMPO_COST = 1.5
+"""Cost of log(duration / usual)^2: a repetition 1.5 times as long costs as much as a correlation of 0.87."""
+_MISS_COST = 0.6
+"""Cost of leaving one repetition's worth of movement unexplained; a match worse than this is no repetition."""
+_STILL_COST = 0.03
+"""The same for one repetition's worth of rest: small, so that rest between repetitions stays outside them."""
+_LEAST_SIZE = 0.2
+"""A repetition reaches at least this share of the template's size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """Repetitions of one bout.
+
+    edges: (k, 2) start and end, steps of the grid given. fit: 0..1, how well each repetition is told by the
+    mean of the others, times the share of the movement that repetitions explain. template: (PHASES, F), mean-free.
+    """
+
+    edges: NDArray[np.int64]
+    fit: float
+    template: FloatArray
+
+
+def cycles(signal: FloatArray, start: NDArray[np.int64], length: NDArray[np.int64]) -> FloatArray:
+    """Stretches of `signal` (n, F) brought to PHASES steps, mean-free: shape of start, + (PHASES, F)."""
+    phase = (np.arange(PHASES) + 0.5) / PHASES
+    at = start[..., None] + length[..., None] * phase
+    whole = np.clip(at.astype(np.intp), 0, len(signal) - 2)
+    part = (at - whole)[..., None]
+    out = signal[whole] * (1 - part) + signal[whole + 1] * part
+    return np.asarray(out - out.mean(axis=-2, keepdims=True))
+
+
+def tile(
+    signal: FloatArray, moving: NDArray[np.bool_], template: FloatArray, pad: int = 0
+) -> NDArray[np.int64]:
+    """Edges (k, 2) of the repetitions of `template` in `signal` (n, F), sampled PHASES times a usual repetition.
+
+    moving: (n,) bool. pad: so many samples at either end are made up; a repetition lies mostly on real ones.
+    """
+    n = len(signal)
+    length = np.arange(round(_SHORTEST * PHASES), round(_LONGEST * PHASES) + 1)
+    start = np.arange(max(0, n - length[0]))
+    if len(start) == 0:
+        return np.zeros((0, 2), np.int64)
+    first, span = (a.ravel() for a in np.meshgrid(start, length, indexing="ij"))
+    real = np.minimum(first + span, n - 1 - pad) - np.maximum(first, pad)
+    inside = (first + span <= n - 1) & (real > 0.55 * span)
+    first, span = first[inside], span[inside]
+    shapes = cycles(signal, first, span)
+    along = np.einsum("skf,kf->s", shapes, template)
+    energy = np.einsum("skf,skf->s", shapes, shapes)
+    own = float((template**2).sum())
+    match = np.clip(along, 0, None) ** 2 / np.maximum(energy * own, 1e-12)
+    cost = 1 - match + _TEMPO_COST * np.log(span / PHASES) ** 2
+    good = (cost < 1.0) & (along > _LEAST_SIZE * own)
+    step_cost = _idle_cost(moving, pad)
+    graph = csr_matrix(
+        (
+            np.concatenate([cost[good] + 1e-6, step_cost]),
+            (
+                np.concatenate([first[good], np.arange(n - 1)]),
+                np.concatenate([first[good] + span[good], np.arange(1, n)]),
+            ),
+        ),
+        shape=(n, n),
+    )
+    _, before = dijkstra(graph, indices=0, return_predecessors=True)
+    path = [n - 1]
+    while path[-1] > 0:
+        path.append(int(before[path[-1]]))
+    nodes = np.array(path[::-1])
+    edges = np.column_stack([nodes[:-1], nodes[1:]])
+    return np.asarray(edges[np.diff(edges, axis=1)[:, 0] > 1], dtype=np.int64)
+
+
+def _idle_cost(moving: NDArray[np.bool_], pad: int) -> FloatArray:
+    """Cost of each idle step; together the moving ones of a usual repetition cost _MISS_COST."""
+    share = max(float(moving.mean()), 0.1)
+    cost = np.where(moving[:-1] | moving[1:], _MISS_COST / share, _STILL_COST) / PHASES
+    if pad:
+        cost[:pad] = cost[-pad:] = 1e-9
+    return np.asarray(cost)
+
+
+def refine(
+    signal: FloatArray,
+    moving: NDArray[np.bool_],
+    template: FloatArray,
+    pad: int = 0,
+    rounds: int = 3,
+) -> Tiling:
+    """Tile, take the mean repetition as the template, and again: the template that the signal itself has."""
+    edges = np.zeros((0, 2), np.int64)
+    for _ in range(rounds):
+        edges = tile(signal, moving, template, pad)
+        if len(edges) == 0:
+            return Tiling(edges, 0.0, template)
+        template = cycles(signal, edges[:, 0], edges[:, 1] - edges[:, 0]).mean(axis=0)
+    return Tiling(edges, _fit(signal, moving, edges), template)
+
+
+def _fit(signal: FloatArray, moving: NDArray[np.bool_], edges: NDArray[np.int64]) -> float:
+    """How well the mean of the others tells each repetition, times the share of movement inside repetitions."""
+    if len(edges) < 2:
+        return 0.0
+    shapes = cycles(signal, edges[:, 0], edges[:, 1] - edges[:, 0])
+    others = (shapes.sum(axis=0) - shapes) / (len(shapes) - 1)
+    along = np.einsum("skf,skf->s", shapes, others)
+    energy = np.einsum("skf,skf->s", shapes, shapes) * np.einsum("skf,skf->s", others, others)
+    explained = np.average(np.clip(along, 0, None) ** 2 / np.maximum(energy, 1e-12))
+    return float(explained * coverage(moving, edges))
+
+
+def coverage(moving: NDArray[np.bool_], edges: NDArray[np.int64]) -> float:
+    """Share of the moving samples that lie inside a repetition."""
+    total = np.concatenate([[0], np.cumsum(moving)])
+    inside = float((total[edges[:, 1]] - total[edges[:, 0]]).sum())
+    return inside / max(float(total[-1]), 1.0)
