@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import LiteralString, cast
-
 from alembic import op
 from psycopg import Connection
 
@@ -13,4 +11,4 @@ def run(sql: str) -> None:
     driver = op.get_bind().connection.driver_connection
     if not isinstance(driver, Connection):  # pragma: no cover - only psycopg is ever configured
         raise TypeError("migrations run on psycopg only")
-    driver.execute(cast(LiteralString, sql))
+    driver.execute(sql)
