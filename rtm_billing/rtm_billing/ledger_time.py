@@ -107,7 +107,7 @@ def months(ctx: Context) -> dict[date, MonthLedger]:
 
 
 def _by_month(span: Span, ctx: Context) -> list[tuple[date, Span]]:
-    """A span cut at the clinic's month ends, each part with its first local date (`month_split`: or whole)."""
+    """A span cut at the clinic's month ends, each with its first local date (`month_split`: or whole)."""
     start, end = span
     on = local_date(start, ctx.clinic)
     if ctx.settings.text("month_split", on) == "start":
