@@ -35,7 +35,15 @@ def main() -> None:
     venv.create(TOOLS, with_pip=True)
     scripts = Path(sysconfig.get_path("scripts", "venv", {"base": str(TOOLS), "platbase": str(TOOLS)}))
     python = scripts / "python"
-    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"uv=={UV_VERSION}"]
+    command = [
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        f"uv=={UV_VERSION}",
+    ]
     if subprocess.run(command, check=False).returncode != 0:  # noqa: S603 - fixed arguments
         fail("uv could not be installed from the package index; is there a network connection?")
     (TOOLS / "python").write_text(sys.executable + "\n")

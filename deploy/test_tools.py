@@ -62,7 +62,10 @@ def main() -> None:
         install(tools)
         tools = missing()
     for tool in tools:
-        print(f"{tool.program} is not installed: {tool.tests} will be skipped (apt-get install {' '.join(tool.packages)}).")
+        print(
+            f"{tool.program} is not installed: {tool.tests} will be skipped "
+            f"(apt-get install {' '.join(tool.packages)})."
+        )
     if not tools:
         print("Everything the tests need of the system is installed.")
 

@@ -1,4 +1,4 @@
-"""How every command speaks: one JSON document or plain text out, one plain sentence on failure, no traceback."""
+"""How every command speaks: a result on standard output, one plain sentence on failure, no traceback."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def print_json(document: object) -> None:
 
 
 def say(text: str) -> None:
-    """Tell the person something that is not the result: standard error, so that `--json` stays one document."""
+    """Tell the person something that is not the result, on standard error: `--json` stays one document."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -62,8 +62,8 @@ def plain_failures(*, as_json: bool = False) -> Iterator[None]:
             traceback.print_exc()
         stop(one_sentence(error), FAILURE, as_json=as_json)
     except ImportError as error:
-        extra = f"a package is missing ({error.name}); install homestretch[all], or the extra that this command needs"
-        stop(extra, FAILURE, as_json=as_json)
+        missing = f"the package {error.name} is missing: install homestretch[all], or the extra it belongs to"
+        stop(missing, FAILURE, as_json=as_json)
     except Exception as error:
         if os.environ.get("RTM_DEBUG"):
             traceback.print_exc()

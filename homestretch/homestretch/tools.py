@@ -45,7 +45,7 @@ def analyze(
 ) -> None:
     """Count the repetitions of a recording and measure its range of motion."""
     with plain_failures(as_json=as_json):
-        from rtm_signal import analysis, catalogue, recording_file  # noqa: PLC0415 - numpy only where it is used
+        from rtm_signal import analysis, catalogue, recording_file  # noqa: PLC0415 - numpy only where used
 
         if (calibration is None) != (calibration_repetitions is None):
             raise CommandError("--calibration and --calibration-repetitions go together.", WRONG_USAGE)

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from homestretch.demo.cohort import CLINIC_ZONE, STORIES, PatientStory, cohort
 from rtm_signal.catalogue import EXERCISES
 
@@ -62,7 +63,9 @@ def test_one_has_more_than_forty_minutes_in_the_month_with_a_contact(day: date) 
     day=st.dates(date(2026, 1, 1), date(2026, 12, 31)), patients=st.integers(1, 30), days=st.integers(1, 90), seed=st.integers(0, 99)
 )  # fmt: skip
 @settings(max_examples=20, deadline=None)
-def test_any_size_is_possible_and_nothing_lies_in_the_future(day: date, patients: int, days: int, seed: int) -> None:
+def test_any_size_is_possible_and_nothing_lies_in_the_future(
+    day: date, patients: int, days: int, seed: int
+) -> None:
     now = evening(day)
     people = cohort(day, patients=patients, days=days, seed=seed, now=now)
     assert len(people) == patients

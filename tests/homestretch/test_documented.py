@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer
+
 from homestretch.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]

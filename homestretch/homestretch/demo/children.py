@@ -1,4 +1,4 @@
-"""The demo's processes: each is the `rtm` command that a clinic would run, with its settings in the environment."""
+"""The demo's processes: each is an `rtm` command as a clinic would run it, set up by its environment."""
 
 from __future__ import annotations
 

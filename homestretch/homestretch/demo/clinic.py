@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from homestretch.demo.cohort import CLINIC_ZONE, PatientStory
 from rtm_server import enrol
 from rtm_server.store import Store, Tx
-
-from homestretch.demo.cohort import CLINIC_ZONE, PatientStory
 
 CLINIC_NAME = "Homestretch Demo Clinic"
 DEVICE_BASIS = "Simulated sensor of the demo: no device, never to be billed outside the demo."
@@ -50,16 +49,18 @@ class DemoClinic:
 
 
 def create(store: Store, stories: tuple[PatientStory, ...], now: datetime) -> DemoClinic:
-    """Enrol everybody. The first patient's home has the live gateway; the last days come through a second one."""
+    """Enrol everybody. The first patient's home has the live gateway; history comes through a second one."""
     tenant = enrol.create_tenant(store, CLINIC_NAME, CLINIC_ZONE, simulated_counts=True)
     with store.tenant_tx(tenant) as tx:
         therapist_in = SignIn("therapist", "therapist@demo.example", _password(), "/")
         billing_in = SignIn("billing clerk", "billing@demo.example", _password(), f"/billing/{now:%Y-%m}")
         therapist = enrol.create_user(
-            store, tx, tenant, "therapist", login=therapist_in.login, password=therapist_in.password, name="Dr. Rosa Minh, PT"
+            store, tx, tenant, "therapist",
+            login=therapist_in.login, password=therapist_in.password, name="Dr. Rosa Minh, PT",
         )  # fmt: skip
         enrol.create_user(
-            store, tx, tenant, "billing", login=billing_in.login, password=billing_in.password, name="Sam Okafor"
+            store, tx, tenant, "billing",
+            login=billing_in.login, password=billing_in.password, name="Sam Okafor",
         )  # fmt: skip
         gateway = enrol.add_gateway(store, tx, tenant, label="the first patient's home")
         history_gateway = enrol.add_gateway(store, tx, tenant, label="history of the demo")
@@ -106,8 +107,8 @@ def _enrol_patient(
     )
     for dose in story.plan:
         enrol.prescribe(
-            tx, tenant, episode, dose.exercise, valid_from=story.started, sets=dose.sets, repetitions=dose.repetitions,
-            by=therapist,
+            tx, tenant, episode, dose.exercise,
+            valid_from=story.started, sets=dose.sets, repetitions=dose.repetitions, by=therapist,
         )  # fmt: skip
     sensor = enrol.add_sensor(tx, tenant, "homestretch", serial=f"SIM{story.number:04d}", simulated=True)
     enrol.assign(
@@ -128,8 +129,8 @@ def record_reports(store: Store, clinic: DemoClinic, stories: tuple[PatientStory
         for story, home in zip(stories, clinic.homes, strict=True):
             for report in story.pain:
                 tx.execute(
-                    "INSERT INTO pain_report (tenant_id, report_id, patient_id, episode_id, score, reported_at, local_day, zone)"
-                    " VALUES (%s, gen_random_uuid(), %s, %s, %s, %s, %s, %s)",
+                    "INSERT INTO pain_report (tenant_id, report_id, patient_id, episode_id, score, reported_at,"
+                    " local_day, zone) VALUES (%s, gen_random_uuid(), %s, %s, %s, %s, %s, %s)",
                     (
                         clinic.tenant, home.patient, home.episode, report.score, report.at.astimezone(UTC),
                         report.at.date(), story.zone,
@@ -137,8 +138,9 @@ def record_reports(store: Store, clinic: DemoClinic, stories: tuple[PatientStory
                 )  # fmt: skip
             for entry in story.minutes:
                 tx.execute(
-                    "INSERT INTO time_entry (tenant_id, entry_id, episode_id, author_id, role, started_at, ended_at, activity,"
-                    " contact, entered_at) VALUES (%s, gen_random_uuid(), %s, %s, 'therapist', %s, %s, %s, %s, %s)",
+                    "INSERT INTO time_entry (tenant_id, entry_id, episode_id, author_id, role, started_at, ended_at,"
+                    " activity, contact, entered_at)"
+                    " VALUES (%s, gen_random_uuid(), %s, %s, 'therapist', %s, %s, %s, %s, %s)",
                     (
                         clinic.tenant, home.episode, clinic.therapist, entry.start, entry.end, entry.activity,
                         entry.contact, entry.end,

@@ -12,13 +12,13 @@ from datetime import UTC, datetime, timedelta
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 import numpy as np
+
+from homestretch.demo.clinic import DemoClinic, Home
+from homestretch.demo.cohort import PatientStory, Session
 from rtm_firmware_sim import history
 from rtm_gateway.outbox import Entry
 from rtm_signal import chunk, wire
 from rtm_signal.recording import SensorRecording
-
-from homestretch.demo.clinic import DemoClinic, Home
-from homestretch.demo.cohort import PatientStory, Session
 
 RATE_HZ = 50.0
 CHUNK_S = 5.0
