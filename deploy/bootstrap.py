@@ -18,7 +18,7 @@ def fail(sentence: str) -> None:
 
 
 def main() -> None:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - the one file that an older Python may run
         fail(
             f"Python 3.11 or newer is needed, and {sys.executable} is {sys.version.split()[0]}; "
             "name another with `make PYTHON=/path/to/python3 ...`."

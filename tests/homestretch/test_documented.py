@@ -1,4 +1,4 @@
-"""What is public is documented: commands and options, environment variables, the names that components offer."""
+"""What is public is documented: commands and options, environment variables, the names of components."""
 
 from __future__ import annotations
 
@@ -61,11 +61,12 @@ def test_every_command_and_option_is_in_the_reference(command: str, options: set
 
 def test_every_environment_variable_is_in_the_reference() -> None:
     text = (ROOT / "docs/reference/configuration.md").read_text(encoding="utf-8")
+    others = (ROOT / "Makefile", *(ROOT / "deploy").rglob("*.py"), *(ROOT / "tests").rglob("*.py"))
     used = {
         name
-        for path in (*source_files(), ROOT / "Makefile", *(ROOT / "deploy").rglob("*.py"), *(ROOT / "tests").rglob("*.py"))
+        for path in (*source_files(), *others)
         for name in re.findall(r"\bRTM_[A-Z][A-Z0-9_]*[A-Z0-9]\b", path.read_text(encoding="utf-8"))
-    }  # fmt: skip
+    }
     assert not sorted(name for name in used - INTERNAL_VARIABLES if f"`{name}`" not in text)
 
 

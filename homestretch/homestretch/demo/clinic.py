@@ -129,8 +129,8 @@ def record_reports(store: Store, clinic: DemoClinic, stories: tuple[PatientStory
         for story, home in zip(stories, clinic.homes, strict=True):
             for report in story.pain:
                 tx.execute(
-                    "INSERT INTO pain_report (tenant_id, report_id, patient_id, episode_id, score, reported_at,"
-                    " local_day, zone) VALUES (%s, gen_random_uuid(), %s, %s, %s, %s, %s, %s)",
+                    "INSERT INTO pain_report (tenant_id, report_id, patient_id, episode_id, score,"
+                    " reported_at, local_day, zone) VALUES (%s, gen_random_uuid(), %s, %s, %s, %s, %s, %s)",
                     (
                         clinic.tenant, home.patient, home.episode, report.score, report.at.astimezone(UTC),
                         report.at.date(), story.zone,
@@ -138,8 +138,8 @@ def record_reports(store: Store, clinic: DemoClinic, stories: tuple[PatientStory
                 )  # fmt: skip
             for entry in story.minutes:
                 tx.execute(
-                    "INSERT INTO time_entry (tenant_id, entry_id, episode_id, author_id, role, started_at, ended_at,"
-                    " activity, contact, entered_at)"
+                    "INSERT INTO time_entry (tenant_id, entry_id, episode_id, author_id, role, started_at,"
+                    " ended_at, activity, contact, entered_at)"
                     " VALUES (%s, gen_random_uuid(), %s, %s, 'therapist', %s, %s, %s, %s, %s)",
                     (
                         clinic.tenant, home.episode, clinic.therapist, entry.start, entry.end, entry.activity,

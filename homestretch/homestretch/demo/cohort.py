@@ -1,7 +1,7 @@
 """The demo's patients: who they are, what they were prescribed and what they did on each of the last days.
 
-Pure: the same today, size and seed give the same cohort. Everybody here is invented. The first six patients each carry one of
-the stories a therapist must be able to see at a glance; the others train more or less regularly.
+Pure: the same today, size and seed give the same cohort. Everybody here is invented. The first five patients
+each carry one of the stories a therapist must be able to see at a glance; the others train more or less regularly.
 """
 
 from __future__ import annotations
@@ -71,9 +71,10 @@ class PatientStory:
 
 
 NAMES = (
-    ("Ada", "Brook", 1948), ("Ben", "Castell", 1955), ("Clara", "Dunmore", 1961), ("David", "Ellery", 1943),
-    ("Edith", "Farrow", 1952), ("Frank", "Garland", 1967), ("Grace", "Holloway", 1958), ("Henry", "Inwood", 1946),
-    ("Iris", "Jessop", 1970), ("Jonah", "Kershaw", 1950), ("Kate", "Lindell", 1964), ("Leo", "Marchmont", 1957),
+    ("Ada", "Brook", 1948), ("Ben", "Castell", 1955), ("Clara", "Dunmore", 1961),
+    ("David", "Ellery", 1943), ("Edith", "Farrow", 1952), ("Frank", "Garland", 1967),
+    ("Grace", "Holloway", 1958), ("Henry", "Inwood", 1946), ("Iris", "Jessop", 1970),
+    ("Jonah", "Kershaw", 1950), ("Kate", "Lindell", 1964), ("Leo", "Marchmont", 1957),
 )  # fmt: skip
 ZONES = ("America/New_York", "America/New_York", "America/Chicago")
 # One wearable a patient in the demo, so each plan stays on one placement.
@@ -98,7 +99,7 @@ class Story:
     contact: bool = True
 
 
-# Started 28 days ago = today is the 29th day of the 30-day window, so exactly one more day can still be added after today.
+# Started 28 days ago = today is the 29th day of the 30-day window: one more day can be added after today.
 STORIES = (
     Story("sixteen data days in the window", started_days_ago=26, data_days=16, minutes=24),
     Story("fifteen data days, one day left", started_days_ago=28, data_days=15, minutes=12),
@@ -114,7 +115,8 @@ def cohort(
 ) -> tuple[PatientStory, ...]:
     """The demo's patients on `today` (a date of the clinic); nothing is dated after `now` (aware)."""
     return tuple(
-        _patient(number, today, days, random.Random(f"{seed}/{number}"), now) for number in range(patients)
+        _patient(number, today, days, random.Random(f"{seed}/{number}"), now)  # noqa: S311 - no secret
+        for number in range(patients)
     )
 
 
@@ -148,7 +150,7 @@ def _patient(number: int, today: date, days: int, rng: random.Random, now: datet
 
 
 def _training_days(story: Story | None, started_ago: int, rng: random.Random) -> list[int]:
-    """Days ago on which the patient trained, oldest first. The first day of the episode is always one: it opens the window."""
+    """Days ago on which the patient trained, oldest first. The episode's first day is one: it opens the window."""
     if story is None:
         share = rng.choice(SHARE_OF_DAYS)
         return [ago for ago in range(started_ago, 0, -1) if ago == started_ago or rng.random() < share]
@@ -193,7 +195,7 @@ ACTIVITIES: Mapping[int, str] = {
 
 
 def _minutes(total: int, now: datetime, *, contact: bool) -> tuple[Minutes, ...]:
-    """Entries of at most 15 minutes, the latest ending an hour ago, the others on the days before (this month as far as it goes)."""
+    """Entries of at most 15 minutes, the latest ending an hour ago, the others on days before in this month."""
     entries: list[Minutes] = []
     end = now.replace(second=0, microsecond=0) - timedelta(hours=1)
     month_start = now.astimezone(ZoneInfo(CLINIC_ZONE)).replace(
