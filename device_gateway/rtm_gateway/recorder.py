@@ -1,0 +1,277 @@
+"""From blocks to the outbox: what belongs to a recording is sealed, encoded and stored; nothing twice.
+
+`on_block` runs in the event loop and only appends; `run` encodes and stores in a thread, everything that
+came together in one transaction with the recording's state and the spans that are stored. A sensor's
+memory is freed on the strength of those spans alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from rtm_gateway.drivers.driver import Flag, SampleBlock, StreamSpec
+from rtm_gateway.motion import MotionWatch
+from rtm_gateway.outbox import Entry, Outbox
+from rtm_gateway.recording_life import RecordingLife
+from rtm_gateway.sealer import Sealer
+from rtm_gateway.stored_spans import StoredSpans, StreamKey
+from rtm_signal.chunk import Chunk, encode, stream_id
+from rtm_signal.wire import CHUNK, MANIFEST, Manifest
+
+_log = logging.getLogger(__name__)
+
+WRITE_EVERY_S: Final = 0.25
+"""Chunks that are ready within a quarter of a second share one transaction, and one fsync."""
+QUIET_NS: Final = 2_000_000_000
+"""A stream that is silent this long is stored as far as it came."""
+PREROLL_S: Final = 5.0
+"""Kept in memory while nothing is recorded, so that motion opens a recording before the movement began."""
+PASSED_BY_EVERY_S: Final = 60.0
+"""How often the spans that belong to no recording are written down."""
+_WAITING_LIMIT: Final = 256 << 20  # bytes of samples held while the outbox cannot write
+
+
+@dataclass(slots=True)
+class _Stream:
+    spec: StreamSpec
+    motion: MotionWatch
+    ring: deque[SampleBlock] = field(default_factory=deque)
+    ring_samples: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Sensor:
+    placement: str
+    has_flash: bool
+
+
+class Recorder:
+    """The samples of all sensors of a gateway.
+
+    open_on_motion: movement alone opens a recording. on_stored(sensor, boot, up_to): everything of a boot
+    below `up_to` is safe; called in the event loop.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        sealer: Sealer,
+        life: RecordingLife,
+        *,
+        open_on_motion: bool = True,
+        on_stored: Callable[[UUID, int, int], None] | None = None,
+    ) -> None:
+        self._outbox = outbox
+        self._sealer = sealer
+        self._life = life
+        self._open_on_motion = open_on_motion
+        self._on_stored = on_stored
+        self._sensors: dict[UUID, _Sensor] = {}
+        self._streams: dict[StreamKey, _Stream] = {}
+        self._names: dict[UUID, tuple[UUID, str]] = {}
+        self._spans = StoredSpans()
+        self._chunks: list[Chunk] = []
+        self._manifests: list[Manifest] = []
+        self._life_changed = False
+        self._passed_by: set[UUID] = set()
+        self._passed_by_at = time.monotonic()
+        self._wake = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self.dropped_samples = 0
+
+    # --- what happens ------------------------------------------------------------------------------------
+
+    def add_sensor(self, sensor: UUID, placement: str, *, has_flash: bool) -> None:
+        """A sensor of this gateway; which of its samples are stored is known from the outbox."""
+        self._sensors[sensor] = _Sensor(placement, has_flash)
+        self._spans.load(sensor, self._outbox.recall(f"kept:{sensor}"))
+
+    def have(self, sensor: UUID) -> dict[tuple[str, int], Sequence[tuple[int, int]]]:
+        """(stream, boot) -> spans (first, end) that need not be fetched from the sensor's memory."""
+        return self._spans.have(sensor)
+
+    def on_block(self, sensor: UUID, spec: StreamSpec, block: SampleBlock) -> None:
+        """Samples of a sensor. Those that are here already are dropped."""
+        key = StreamKey(sensor, block.stream, block.boot)
+        stream = self._streams.get(key)
+        if stream is None or (stream.spec is not spec and stream.spec != spec):
+            stream = self._streams[key] = _Stream(spec, MotionWatch(spec))
+            self._names[stream_id(sensor, spec.name)] = (sensor, block.stream)
+        flash = bool(block.flags & Flag.FLASH)
+        if not flash:
+            self._watch_motion(stream, block)
+        if self._life.recording is None:
+            if not flash:
+                self._keep_in_ring(key, stream, block)
+                return
+            if not self._life.was_recorded(key, block.first, block.first + len(block.values)):
+                self.open("memory")
+        self._record(key, stream, block)
+
+    def open(self, by: str, *, exercise: str | None = None, recording: UUID | None = None) -> UUID:
+        """Open a recording, with what was seen in the last seconds. An open one goes on."""
+        was_open = self._life.recording is not None
+        opened = self._life.open(
+            by, datetime.now(UTC), time.monotonic(), exercise=exercise, recording=recording
+        )
+        self._life_changed = True
+        self._wake.set()
+        if not was_open:
+            _log.info("recording opened", extra={"recording": str(opened), "by": by})
+            for key, stream in self._streams.items():
+                blocks, stream.ring, stream.ring_samples = stream.ring, deque(), 0
+                for block in blocks:
+                    self._record(key, stream, block)
+        return opened
+
+    def close(self, by: str) -> None:
+        """Close the open recording, if any: its last samples and its manifest go to the outbox together."""
+        if self._life.recording is None:
+            return
+        for key, first, end in self._life.spans():
+            if key.sensor not in self._sensors or not self._sensors[key.sensor].has_flash:
+                self._lose(key, self._spans.missing(key, first, end))
+        _log.info("recording closed", extra={"recording": str(self._life.recording), "by": by})
+        self._chunks += self._sealer.flush()
+        manifest = self._life.close(by, datetime.now(UTC))
+        if manifest is not None:
+            self._manifests.append(manifest)
+        self._life_changed = True
+        self._wake.set()
+
+    def resynced(self, sensor: UUID, lost: Iterable[tuple[str, int, int, int]]) -> None:
+        """The sensor's memory was asked for everything; (stream, boot, first, last) are lost for ever."""
+        for name, boot, first, last in lost:
+            self._lose(StreamKey(sensor, name, boot), [(first, last + 1)])
+        if self._life.opened_by == "memory":
+            self.close("idle")
+
+    def watch(self, on: bool) -> None:
+        """Somebody looks at the live page, or nobody does."""
+        self._sealer.watch(on)
+
+    @property
+    def recording(self) -> UUID | None:
+        """The open recording."""
+        return self._life.recording
+
+    @property
+    def exercise(self) -> str | None:
+        """The open recording's exercise."""
+        return self._life.exercise
+
+    # --- to the outbox -----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Store what is ready, for ever; when cancelled, everything that came is stored first."""
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(WRITE_EVERY_S):
+                        await self._wake.wait()
+                self._wake.clear()
+                if self._life.is_idle(time.monotonic()):
+                    self.close("idle")
+                self._chunks += self._sealer.flush(quiet_ns=QUIET_NS)
+                await self.store()
+        finally:
+            self._chunks += self._sealer.flush()
+            await asyncio.shield(self.store())
+
+    async def store(self) -> bool:
+        """Everything that is ready, in one transaction: True once it is synced."""
+        async with self._writing:
+            passed_by: set[UUID] = set()
+            if time.monotonic() - self._passed_by_at > PASSED_BY_EVERY_S:
+                passed_by, self._passed_by = self._passed_by, set()
+                self._passed_by_at = time.monotonic()
+            if not (self._chunks or self._manifests or self._life_changed or passed_by):
+                return True
+            chunks, self._chunks = self._chunks, []
+            manifests, self._manifests = self._manifests, []
+            self._life_changed = False
+            spans = [self._span(chunk) for chunk in chunks]
+            state: dict[str, bytes | None] = {"life": self._life.state()}
+            state.update(self._spans.states(passed_by, spans))
+            if not await asyncio.to_thread(self._put, chunks, manifests, state):
+                self._chunks, self._manifests = chunks + self._chunks, manifests + self._manifests
+                self._life_changed = True
+                self._passed_by |= passed_by
+                self._limit_waiting()
+                return False
+            for key, up_to in self._spans.keep(spans).items():
+                if self._on_stored is not None and up_to > 0:
+                    self._on_stored(key.sensor, key.boot, up_to)
+            return True
+
+    def _put(
+        self, chunks: Sequence[Chunk], manifests: Sequence[Manifest], state: Mapping[str, bytes | None]
+    ) -> bool:
+        entries = [Entry(str(chunk.key), CHUNK, encode(chunk)) for chunk in chunks]
+        entries += [Entry(manifest.key, MANIFEST, manifest.to_json()) for manifest in manifests]
+        return self._outbox.put(entries, state)
+
+    def _span(self, chunk: Chunk) -> tuple[StreamKey, int, int]:
+        sensor, name = self._names[chunk.stream]
+        return StreamKey(sensor, name, chunk.boot), chunk.first, chunk.first + chunk.n
+
+    def _limit_waiting(self) -> None:
+        """Memory is not for ever either: beyond the limit the newest go, and are never called stored."""
+        size = 0
+        for place, chunk in enumerate(self._chunks):
+            size += chunk.values.nbytes
+            if size > _WAITING_LIMIT:
+                self.dropped_samples += sum(each.n for each in self._chunks[place:])
+                del self._chunks[place:]
+                return
+
+    # --- inside ------------------------------------------------------------------------------------------
+
+    def _watch_motion(self, stream: _Stream, block: SampleBlock) -> None:
+        if not stream.motion.feed(block):
+            return
+        self._life.moved(time.monotonic())
+        if self._open_on_motion and self._life.recording is None and stream.motion.moving:
+            self.open("motion")
+
+    def _keep_in_ring(self, key: StreamKey, stream: _Stream, block: SampleBlock) -> None:
+        stream.ring.append(block)
+        stream.ring_samples += len(block.values)
+        limit = stream.spec.rate_hz * PREROLL_S
+        while stream.ring_samples - len(stream.ring[0].values) >= limit:
+            old = stream.ring.popleft()
+            stream.ring_samples -= len(old.values)
+            self._spans.pass_by(key, old.first, old.first + len(old.values))
+            self._passed_by.add(key.sensor)
+
+    def _record(self, key: StreamKey, stream: _Stream, block: SampleBlock) -> None:
+        end = block.first + len(block.values)
+        for first, stop in self._spans.see(key, block.first, end):
+            self._life.add(key, self._sensors[key.sensor].placement, first, stop)
+            whole = (first, stop) == (block.first, end)
+            part = block if whole else _part(block, first, stop, stream.spec.rate_hz)
+            self._chunks += self._sealer.feed(key.sensor, stream.spec, part)
+
+    def _lose(self, key: StreamKey, holes: list[tuple[int, int]]) -> None:
+        for first, end in holes:
+            self._spans.pass_by(key, first, end)
+        if holes:
+            self._manifests += self._life.lose(key, holes)
+            self._passed_by.add(key.sensor)
+            self._life_changed = True
+
+
+def _part(block: SampleBlock, first: int, end: int, rate_hz: float) -> SampleBlock:
+    """The samples first .. end - 1 of a block, its tick moved along."""
+    skip = first - block.first
+    tick = None if block.tick is None else block.tick + round(skip * block.tick_hz / rate_hz)
+    return replace(block, first=first, values=block.values[skip : end - block.first], tick=tick)

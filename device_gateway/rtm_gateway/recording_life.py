@@ -1,0 +1,220 @@
+"""A recording's life: opened by Start, a button, motion or a sensor's memory; closed by Stop, idleness,
+removal.
+
+Pure: the recorder tells it what happens and stores its state in the outbox, in the transaction that
+stores the samples, so that a gateway killed in mid-recording goes on with the same recording and still
+sends its manifest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from rtm_gateway.stored_spans import StreamKey
+from rtm_gateway.unwrap import Coverage
+from rtm_signal.chunk import stream_id
+from rtm_signal.wire import Manifest, ManifestStream
+
+IDLE_S: Final = 300.0
+"""Five minutes without movement close a recording (docs/architecture.md)."""
+_KEPT: Final = 20
+"""Closed recordings that late data or losses may still revise."""
+
+
+@dataclass(slots=True)
+class _Share:
+    """What one stream of one boot gives to a recording: indices first .. end - 1."""
+
+    placement: str
+    first: int
+    end: int
+    lost: list[tuple[int, int]] = field(default_factory=list)  # first, end
+
+
+@dataclass(slots=True)
+class _Recording:
+    id: UUID
+    exercise: str | None
+    opened_by: str
+    opened_at: datetime
+    closed_at: datetime | None = None
+    closed_by: str = ""
+    revision: int = 0
+    shares: dict[StreamKey, _Share] = field(default_factory=dict)
+
+
+class RecordingLife:
+    """The open recording and the last closed ones. Times: aware datetimes, and s on the monotonic clock."""
+
+    def __init__(
+        self, tenant: UUID, gateway: UUID, state: bytes | None = None, *, now_s: float = 0.0
+    ) -> None:
+        self._tenant = tenant
+        self._gateway = gateway
+        self._moved_s = now_s
+        self._open: _Recording | None = None
+        self._closed: list[_Recording] = []
+        if state is not None:
+            raw = json.loads(state)
+            self._open = None if raw["open"] is None else _load(raw["open"])
+            self._closed = [_load(each) for each in raw["closed"]]
+
+    @property
+    def recording(self) -> UUID | None:
+        """The open recording."""
+        return None if self._open is None else self._open.id
+
+    @property
+    def exercise(self) -> str | None:
+        """The open recording's exercise, None when free or not open."""
+        return None if self._open is None else self._open.exercise
+
+    @property
+    def opened_by(self) -> str | None:
+        """start, button, motion or memory; None when nothing is open."""
+        return None if self._open is None else self._open.opened_by
+
+    def state(self) -> bytes:
+        """Everything, for the outbox."""
+        opened = None if self._open is None else _dump(self._open)
+        return json.dumps({"open": opened, "closed": [_dump(each) for each in self._closed]}).encode()
+
+    def open(
+        self,
+        by: str,
+        at: datetime,
+        now_s: float,
+        *,
+        exercise: str | None = None,
+        recording: UUID | None = None,
+    ) -> UUID:
+        """Open a recording; one that is open already goes on (Start may still name its exercise)."""
+        self._moved_s = now_s
+        if self._open is None:
+            self._open = _Recording(recording or uuid4(), exercise, by, at)
+        elif exercise is not None and self._open.exercise is None:
+            self._open.exercise = exercise
+        return self._open.id
+
+    def moved(self, now_s: float) -> None:
+        """Somebody moves: the five idle minutes begin anew."""
+        self._moved_s = max(self._moved_s, now_s)
+
+    def is_idle(self, now_s: float) -> bool:
+        """Open, and nobody moved for five minutes."""
+        return self._open is not None and now_s - self._moved_s >= IDLE_S
+
+    def add(self, key: StreamKey, placement: str, first: int, end: int) -> None:
+        """Samples first .. end - 1 came: they belong to the open recording, unless to a closed one."""
+        if self._open is None:
+            return
+        share = self._open.shares.get(key)
+        if (share is None or first < share.first) and self.was_recorded(key, first, end):
+            return
+        if share is None:
+            self._open.shares[key] = _Share(placement, first, end)
+        else:
+            share.first, share.end = min(share.first, first), max(share.end, end)
+
+    def was_recorded(self, key: StreamKey, first: int, end: int) -> bool:
+        """Do all these samples lie within a closed recording?"""
+        shares = [each.shares.get(key) for each in self._closed]
+        return any(share is not None and share.first <= first and end <= share.end for share in shares)
+
+    def lose(self, key: StreamKey, holes: Iterable[tuple[int, int]]) -> list[Manifest]:
+        """Spans (first, end) that will never come. Returns the new revisions of closed recordings."""
+        spans = list(holes)
+        revised: list[Manifest] = []
+        for each in [*self._closed, *([self._open] if self._open is not None else [])]:
+            share = each.shares.get(key)
+            if share is None:
+                continue
+            lost = Coverage(share.lost)
+            new = [
+                part
+                for first, end in spans
+                for part in lost.add(max(first, share.first), min(end, share.end))
+            ]
+            share.lost = lost.spans
+            if new and each.closed_at is not None:
+                revised.append(self._manifest(each, each.closed_at))
+        return revised
+
+    def close(self, by: str, at: datetime) -> Manifest | None:
+        """Close the open recording: its manifest, None when nothing is open. Empty ones leave no trace."""
+        recording, self._open = self._open, None
+        if recording is None or not recording.shares:
+            return None
+        recording.closed_at, recording.closed_by = at, by
+        self._closed = [*self._closed[-_KEPT + 1 :], recording]
+        return self._manifest(recording, at)
+
+    def spans(self) -> list[tuple[StreamKey, int, int]]:
+        """(stream, first, end) of the open recording."""
+        shares = {} if self._open is None else self._open.shares
+        return [(key, share.first, share.end) for key, share in shares.items()]
+
+    def _manifest(self, recording: _Recording, closed_at: datetime) -> Manifest:
+        recording.revision += 1
+        return Manifest(
+            tenant=self._tenant,
+            recording=recording.id,
+            revision=recording.revision,
+            gateway=self._gateway,
+            exercise=recording.exercise,
+            opened_at=recording.opened_at,
+            closed_at=closed_at,
+            closed_by=recording.closed_by,
+            streams=tuple(
+                ManifestStream(
+                    sensor=key.sensor,
+                    stream=stream_id(key.sensor, key.name),
+                    name=key.name,
+                    placement=share.placement,
+                    boot=key.boot,
+                    first=share.first,
+                    last=share.end - 1,
+                    lost=tuple((first, end - 1) for first, end in share.lost),
+                )
+                for key, share in recording.shares.items()
+            ),
+        )
+
+
+def _dump(recording: _Recording) -> dict[str, Any]:
+    return {
+        "id": str(recording.id),
+        "exercise": recording.exercise,
+        "opened_by": recording.opened_by,
+        "opened_at": recording.opened_at.isoformat(),
+        "closed_at": recording.closed_at and recording.closed_at.isoformat(),
+        "closed_by": recording.closed_by,
+        "revision": recording.revision,
+        "shares": [
+            [str(key.sensor), key.name, key.boot, share.placement, share.first, share.end, share.lost]
+            for key, share in recording.shares.items()
+        ],
+    }
+
+
+def _load(raw: Mapping[str, Any]) -> _Recording:
+    return _Recording(
+        id=UUID(raw["id"]),
+        exercise=raw["exercise"],
+        opened_by=raw["opened_by"],
+        opened_at=datetime.fromisoformat(raw["opened_at"]),
+        closed_at=raw["closed_at"] and datetime.fromisoformat(raw["closed_at"]),
+        closed_by=raw["closed_by"],
+        revision=raw["revision"],
+        shares={
+            StreamKey(UUID(sensor), name, boot): _Share(
+                placement, first, end, [(low, high) for low, high in lost]
+            )
+            for sensor, name, boot, placement, first, end, lost in raw["shares"]
+        },
+    )
