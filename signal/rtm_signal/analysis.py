@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.signal import butter, find_peaks, sosfiltfilt
-from vqf import offlineVQF
 
-from rtm_signal import catalogue
-from rtm_signal.recording import FloatArray, Recording, RecordingError, SensorRecording
+from rtm_signal import catalogue, sensor_choice
+from rtm_signal.analysis_angle import angle_name, measure
+from rtm_signal.analysis_quality import qualities
+from rtm_signal.features import Motion, motion
+from rtm_signal.inclination import Angle
+from rtm_signal.orientation import Orientation, orient
+from rtm_signal.recording import Recording
+from rtm_signal.repetitions import Movement, find_sets, learn
+from rtm_signal.repetitions_count import CountedSet, settle
+from rtm_signal.repetitions_timing import Timing, timings
 from rtm_signal.result import (
     Analysis,
     AngleName,
@@ -19,8 +26,9 @@ from rtm_signal.result import (
     RepetitionSet,
     Withheld,
 )
+from rtm_signal.time_grid import GriddedRecording, to_grid
 
-PIPELINE_VERSION = "0.1"
+PIPELINE_VERSION = "1.0"
 """Changes whenever a result may change."""
 
 
@@ -35,79 +43,135 @@ def analyze(
 ) -> Analysis:
     """Analyse one recording.
 
-    exercise: a catalogue id or `generic`. calibration: a few supervised repetitions (calibration_repetitions of
-    them, nominal) with the sensors worn alike. pose: standing or lying still in the exercise's neutral pose.
+    exercise: a catalogue id or `generic`. calibration: a few supervised repetitions (nominally
+    `calibration_repetitions`) with the sensors worn alike. pose: still, in the exercise's neutral pose.
     trimmed: the recording is one set and begins and ends at its edges.
 
     Raises: RecordingError, UnknownExercise.
     """
     entry = catalogue.get(exercise)
-    if not recording.sensors:
-        raise RecordingError("The recording holds no sensor.")
-    placement, sensor = max(recording.sensors.items(), key=lambda item: _rotation(item[1]))
-    t, up, gyr = _grid(sensor)
-    withheld: list[Withheld] = []
-    signal = _principal(up - up.mean(axis=0))
-    step = float(np.median(np.diff(t)))
-    starts, peaks, ends = _cycles(signal, step)
-    angle = np.degrees(np.arccos(np.clip(up @ up[0], -1.0, 1.0)))
-    repetitions = tuple(
-        Repetition(
-            start_s=float(t[a]),
-            peak_s=float(t[p]),
-            end_s=float(t[b]),
-            rom_deg=float(np.ptp(angle[a : b + 1])),
-        )
-        for a, p, b in zip(starts, peaks, ends, strict=True)
+    grid = to_grid(recording)
+    choice = sensor_choice.choose(grid.sensors, entry)
+    oriented = _orientations(grid, choice.of)
+    moved = motion([oriented.get(name, grid.sensors[name]) for name in choice.of])
+    calibrated = _matching(calibration, choice.of)
+    known = _learn(calibrated, choice.of, calibration_repetitions, moved)
+    found = find_sets(moved, trimmed=trimmed, known=known)
+    counted = [settle(one, moved, trimmed=trimmed, known=known) for one in found]
+    withheld = [Withheld("samples", remark) for remark in grid.remarks]
+    angle: Angle | None = None
+    if len(oriented) == len(choice.of):
+        angle, reasons = measure(choice, entry, oriented, calibrated, _matching(pose, choice.of))
+        withheld += [*reasons, *angle.withheld]
+    else:
+        missing = " and ".join(n for n in choice.of if n not in oriented)
+        withheld.append(Withheld("rom_deg", f"The sensor {missing} has no gyroscope: repetitions only."))
+    unsaid = angle is None or any(w.what == "rom_deg" and w.from_s is None for w in withheld)
+    sets = tuple(
+        _set(one, moved, None if unsaid else angle, known, entry if entry.id != "generic" else None)
+        for one in counted
     )
-    sets = (RepetitionSet(repetitions[0].start_s, repetitions[-1].end_s, repetitions),) if repetitions else ()
-    roms = [r.rom_deg for r in repetitions if r.rom_deg is not None]
     return Analysis(
         exercise=entry.id,
-        duration_s=float(t[-1] - t[0]),
-        repetitions=len(repetitions),
-        repetitions_range=(max(0, len(repetitions) - 1), len(repetitions) + 1),
-        angle=AngleName("inclination", (placement,)),
+        duration_s=float(grid.t[-1] - grid.t[0]),
+        repetitions=sum(len(s.repetitions) for s in sets),
+        repetitions_range=(sum(c.low for c in counted), sum(c.high for c in counted)),
+        angle=AngleName(angle_name(choice, entry), choice.of),
         sets=sets,
-        rom_deg=RangeOfMotion(float(np.median(roms)), float(max(roms))) if roms else RangeOfMotion(),
+        rom_deg=_range_of_motion(sets, angle),
         withheld=tuple(withheld),
         pipeline_version=PIPELINE_VERSION,
-        angle_series=AngleSeries(t, angle, np.ones(len(t), bool), np.full(len(t), 2.0)),
+        angle_series=None if angle is None else _series(angle, unsaid),
     )
+
+
+def _orientations(grid: GriddedRecording, names: Sequence[str]) -> dict[str, Orientation]:
+    return {n: orient(grid.sensors[n]) for n in names if grid.sensors[n].gyr is not None}
+
+
+def _matching(other: Recording | None, names: Sequence[str]) -> GriddedRecording | None:
+    """The gridded calibration or pose, where it holds the sensors that are analysed."""
+    if other is None or not all(n in other.sensors for n in names):
+        return None
+    return to_grid(Recording({n: other.sensors[n] for n in names}))
+
+
+def _learn(
+    calibrated: GriddedRecording | None, names: Sequence[str], nominal: int | None, moved: Motion
+) -> tuple[Movement, ...]:
+    if calibrated is None:
+        return ()
+    oriented = _orientations(calibrated, names)
+    shown = motion([oriented.get(n, calibrated.sensors[n]) for n in names])
+    return learn(shown, nominal) if shown.posture.shape[1] == moved.posture.shape[1] else ()
+
+
+def _set(
+    one: CountedSet,
+    moved: Motion,
+    angle: Angle | None,
+    known: Sequence[Movement],
+    entry: catalogue.Exercise | None,
+) -> RepetitionSet:
+    phases = timings(moved, one.start_s, one.end_s)
+    judged = qualities(one, phases, moved, known, None, entry.tempo_s if entry else None)
+    repetitions = tuple(
+        _repetition(timing, angle, quality) for timing, quality in zip(phases, judged, strict=True)
+    )
+    return RepetitionSet(repetitions[0].start_s, repetitions[-1].end_s, repetitions)
+
+
+def _repetition(timing: Timing, angle: Angle | None, quality: Any) -> Repetition:
+    rom = velocity = None
+    if angle is not None:
+        first, last = np.searchsorted(angle.t, [timing.start_s, timing.end_s])
+        inside = slice(int(first), int(last) + 1)
+        if angle.valid[inside].all() and len(angle.angle[inside]) > 1:
+            course = np.degrees(angle.angle[inside])
+            rom = float(np.ptp(course))
+            velocity = float(np.max(np.abs(np.diff(course) / np.diff(angle.t[inside]))))
+    return Repetition(
+        start_s=timing.start_s,
+        peak_s=timing.peak_s,
+        end_s=timing.end_s,
+        rom_deg=rom,
+        concentric_s=timing.concentric_s,
+        eccentric_s=timing.eccentric_s,
+        hold_s=timing.hold_s,
+        peak_velocity_deg_s=velocity,
+        quality=quality,
+    )
+
+
+def _range_of_motion(sets: Sequence[RepetitionSet], angle: Angle | None) -> RangeOfMotion:
+    roms = [r.rom_deg for s in sets for r in s.repetitions if r.rom_deg is not None]
+    if not roms or angle is None:
+        return RangeOfMotion()
+    # The range is a difference of two angles; their errors are taken as independent.
+    uncertainty = 1.96 * np.sqrt(2) * np.degrees(float(np.median(angle.sigma[angle.valid])))
+    return RangeOfMotion(float(np.median(roms)), float(max(roms)), float(uncertainty))
+
+
+def _series(angle: Angle, unsaid: bool) -> AngleSeries:
+    valid = np.zeros_like(angle.valid) if unsaid else angle.valid
+    degrees = np.where(valid, np.degrees(angle.angle), np.nan)
+    return AngleSeries(angle.t, degrees, valid, 1.96 * np.degrees(angle.sigma))
 
 
 def to_json(analysis: Analysis) -> dict[str, Any]:
     """The document that `rtm analyze --json` prints."""
+    name = analysis.angle
     return {
         "exercise": analysis.exercise,
         "duration_s": analysis.duration_s,
         "repetitions": analysis.repetitions,
         "repetitions_range": list(analysis.repetitions_range),
-        "angle": None
-        if analysis.angle is None
-        else {"name": analysis.angle.name, "of": list(analysis.angle.of)},
+        "angle": None if name is None else {"name": name.name, "of": list(name.of)},
         "sets": [
             {
                 "start_s": s.start_s,
                 "end_s": s.end_s,
-                "repetitions": [
-                    {
-                        "start_s": r.start_s,
-                        "peak_s": r.peak_s,
-                        "end_s": r.end_s,
-                        "rom_deg": r.rom_deg,
-                        "concentric_s": r.concentric_s,
-                        "eccentric_s": r.eccentric_s,
-                        "hold_s": r.hold_s,
-                        "quality": {
-                            "regularity": r.quality.regularity,
-                            "smoothness": r.quality.smoothness,
-                            "amplitude_ratio": r.quality.amplitude_ratio,
-                            "flags": list(r.quality.flags),
-                        },
-                    }
-                    for r in s.repetitions
-                ],
+                "repetitions": [_repetition_json(r) for r in s.repetitions],
             }
             for s in analysis.sets
         ],
@@ -123,42 +187,19 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _rotation(sensor: SensorRecording) -> float:
-    return float(np.std(sensor.acc if sensor.gyr is None else sensor.gyr))
-
-
-def _grid(sensor: SensorRecording) -> tuple[FloatArray, FloatArray, FloatArray]:
-    if len(sensor.t) < 4 or not np.isfinite(sensor.acc).all():
-        raise RecordingError("The recording holds fewer than four samples, or values that are no numbers.")
-    t, first = np.unique(sensor.t, return_index=True)
-    step = float(np.median(np.diff(t)))
-    grid = np.arange(t[0], t[-1] + step / 2, step)
-    acc = np.stack([np.interp(grid, t, c) for c in sensor.acc[first].T], axis=1)
-    raw = np.zeros_like(sensor.acc) if sensor.gyr is None else sensor.gyr
-    gyr = np.stack([np.interp(grid, t, c) for c in raw[first].T], axis=1)
-    q = offlineVQF(gyr, acc, None, step)["quat6D"]
-    w, x, y, z = q.T
-    up = np.stack([2 * (x * z - w * y), 2 * (y * z + w * x), w * w - x * x - y * y + z * z], axis=1)
-    return grid, up, gyr
-
-
-def _principal(x: FloatArray) -> FloatArray:
-    _, _, axes = np.linalg.svd(x, full_matrices=False)
-    return np.asarray(x @ axes[0])
-
-
-def _cycles(signal: FloatArray, step: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    empty = np.zeros(0, int)
-    if len(signal) * step < 2.0 or np.std(signal) < 0.02:
-        return empty, empty, empty
-    smooth = sosfiltfilt(butter(2, min(1.5, 0.4 / step), fs=1 / step, output="sos"), signal)
-    spread = np.subtract(*np.percentile(smooth, [90, 10]))
-    smooth = smooth * np.sign((smooth - smooth[0]).sum() or 1.0)
-    peaks, _ = find_peaks(smooth, prominence=0.4 * spread)
-    if len(peaks) == 0:
-        return empty, empty, empty
-    valleys = [int(a + np.argmin(smooth[a:b])) for a, b in zip(peaks[:-1], peaks[1:], strict=True)]
-    edges = np.array(
-        [int(np.argmin(smooth[: peaks[0] + 1])), *valleys, int(peaks[-1] + np.argmin(smooth[peaks[-1] :]))]
-    )
-    return edges[:-1], peaks, edges[1:]
+def _repetition_json(r: Repetition) -> dict[str, Any]:
+    return {
+        "start_s": r.start_s,
+        "peak_s": r.peak_s,
+        "end_s": r.end_s,
+        "rom_deg": r.rom_deg,
+        "concentric_s": r.concentric_s,
+        "eccentric_s": r.eccentric_s,
+        "hold_s": r.hold_s,
+        "quality": {
+            "regularity": r.quality.regularity,
+            "smoothness": r.quality.smoothness,
+            "amplitude_ratio": r.quality.amplitude_ratio,
+            "flags": list(r.quality.flags),
+        },
+    }

@@ -1,6 +1,7 @@
 """Repetitions: which bouts are sets of one movement, and where each repetition begins and ends.
 
-Each bout is tiled at every period at which it resembles itself; the shortest period whose mean repetition tells
+Each bout is tiled at every period at which it resembles itself; the shortest period whose mean repetition
+tells
 the others nearly as well as the best one is the period (a half period does not: lowering is not
 raising; a double one does no better). A calibration recording names the movement, which also settles what no
 self-similarity can: what a repetition is where the movement repeats within it.
@@ -21,7 +22,8 @@ from rtm_signal.repetitions_tiling import PHASES, Tiling, cycles, refine
 from rtm_signal.segmentation import bouts, is_moving
 
 _RATE_WEIGHT = 0.6
-"""Turning rate beside posture, both brought to unit size: posture is the steadier, rate tells the direction."""
+"""Turning rate beside posture, both brought to unit size: posture is the steadier, rate tells the
+direction."""
 _NEARLY = 0.12
 """A shorter period is preferred while its fit is this near to the best."""
 _LEAST_FIT = 0.4
@@ -29,7 +31,8 @@ _LEAST_FIT = 0.4
 _LEAST_SAME_AXES = 0.5
 """Agreement with the calibrated movement's axes below which a bout is another movement.
 
-Of the same exercise at another tempo or size it is above 0.7, of another exercise of the same arm mostly below 0.3."""
+Of the same exercise at another tempo or size it is above 0.7, of another exercise of the same arm mostly
+below 0.3."""
 _LEAST_PARTED = 3
 """A bout is parted at a long rest only where each part is a set in itself."""
 _NOMINAL_WEIGHT = 0.25
@@ -37,7 +40,8 @@ _NOMINAL_WEIGHT = 0.25
 _MARGIN_S = 1.0
 """Rest kept on either side of a bout, so that its first and last repetition have room."""
 _EDGE_PAD = 0.45
-"""Share of a period made up at the edges of a trimmed set: a repetition cut by less than that is still one."""
+"""Share of a period made up at the edges of a trimmed set: a repetition cut by less than that is still
+one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,8 @@ class Movement:
 
 @dataclass(frozen=True, slots=True)
 class FoundSet:
-    """One set. start_s, end_s: (k,) s of each repetition; cycles: how many fit in a trimmed set, with fractions."""
+    """One set. start_s, end_s: (k,) s of each repetition; cycles: how many fit in a trimmed set, with
+    fractions."""
 
     start_s: FloatArray
     end_s: FloatArray

@@ -1,7 +1,9 @@
-"""The count of a set and its range: what stands at the edges of a trimmed set, and what the calibration's pace says.
+"""The count of a set and its range: what stands at the edges of a trimmed set, and what the calibration's
+pace says.
 
 Inside a set the tiling is clear; its doubt lies in the movement left over at either edge, cut by whoever
-trimmed the recording. The count is the most likely whole number given how many cycles fit (with fractions) and,
+trimmed the recording. The count is the most likely whole number given how many cycles fit (with fractions)
+and,
 where a calibration holds nothing but its N repetitions, how many of its pace fit. The pace counts only as far
 as the tempo is the same: a mixture with an even chance that it is not keeps a different tempo from mattering.
 """
@@ -34,7 +36,8 @@ _COVER = 0.95
 
 @dataclass(frozen=True, slots=True)
 class CountedSet:
-    """A set with its count settled. start_s, end_s: (k,) s; low, high: 95 % of the belief lies between them."""
+    """A set with its count settled. start_s, end_s: (k,) s; low, high: 95 % of the belief lies between
+    them."""
 
     start_s: FloatArray
     end_s: FloatArray
@@ -44,7 +47,8 @@ class CountedSet:
 
 
 def settle(found: FoundSet, motion: Motion, *, trimmed: bool, known: Sequence[Movement] = ()) -> CountedSet:
-    """Decide the count of one set; in a trimmed one, whether the movement left at its edges is a repetition."""
+    """Decide the count of one set; in a trimmed one, whether the movement left at its edges is a
+    repetition."""
     tiles = len(found.start_s)
     if not trimmed:
         counts = np.arange(max(1, tiles - 2), tiles + 3)
@@ -104,7 +108,8 @@ def _room(found: FoundSet, motion: Motion) -> int:
 
 
 def _with_edges(found: FoundSet, motion: Motion, count: int) -> tuple[FloatArray, FloatArray]:
-    """Add what is left at the edges, or drop the shorter of the outer repetitions, until there are `count`."""
+    """Add what is left at the edges, or drop the shorter of the outer repetitions, until there are
+    `count`."""
     start, end = list(found.start_s), list(found.end_s)
     before, after = _left_over(found, motion)
     for share, front in sorted([(before, True), (after, False)], reverse=True):

@@ -1,6 +1,7 @@
 """Tiling: cutting a bout into repetitions of one movement, whatever the tempo and size of each.
 
-A template is the movement over one cycle, in `PHASES` steps. A stretch of signal of any length, brought to as many
+A template is the movement over one cycle, in `PHASES` steps. A stretch of signal of any length, brought to
+as many
 steps, is a repetition as far as it correlates with the template. The cheapest way from the first sample to
 the last, over repetitions and idle steps, is the tiling: a shortest path, so the boundaries of all
 repetitions are found together (in the manner of level building, Myers and Rabiner 1981).
@@ -24,7 +25,8 @@ _SHORTEST, _LONGEST = 0.5, 1.9
 _TEMPO_COST = 1.5
 """Cost of log(duration / usual)^2: a repetition 1.5 times as long costs as much as a correlation of 0.87."""
 _MISS_COST = 0.6
-"""Cost of leaving one repetition's worth of movement unexplained; a match worse than this is no repetition."""
+"""Cost of leaving one repetition's worth of movement unexplained; a match worse than this is no
+repetition."""
 _STILL_COST = 0.03
 """The same for one repetition's worth of rest: small, so that rest between repetitions stays outside them."""
 _LEAST_SIZE = 0.2
@@ -36,7 +38,8 @@ class Tiling:
     """Repetitions of one bout.
 
     edges: (k, 2) start and end, steps of the grid given. fit: 0..1, how well each repetition is told by the
-    mean of the others, times the share of the movement that repetitions explain. template: (PHASES, F), mean-free.
+    mean of the others, times the share of the movement that repetitions explain. template: (PHASES, F),
+    mean-free.
     """
 
     edges: NDArray[np.int64]
@@ -57,7 +60,8 @@ def cycles(signal: FloatArray, start: NDArray[np.int64], length: NDArray[np.int6
 def tile(
     signal: FloatArray, moving: NDArray[np.bool_], template: FloatArray, pad: int = 0
 ) -> NDArray[np.int64]:
-    """Edges (k, 2) of the repetitions of `template` in `signal` (n, F), sampled PHASES times a usual repetition.
+    """Edges (k, 2) of the repetitions of `template` in `signal` (n, F), sampled PHASES times a usual
+    repetition.
 
     moving: (n,) bool. pad: so many samples at either end are made up; a repetition lies mostly on real ones.
     """
@@ -88,10 +92,10 @@ def tile(
         ),
         shape=(n, n),
     )
-    _, before = dijkstra(graph, indices=0, return_predecessors=True)
+    _, before = dijkstra(graph, indices=[0], return_predecessors=True)
     path = [n - 1]
     while path[-1] > 0:
-        path.append(int(before[path[-1]]))
+        path.append(int(before[0, path[-1]]))
     nodes = np.array(path[::-1])
     edges = np.column_stack([nodes[:-1], nodes[1:]])
     return np.asarray(edges[np.diff(edges, axis=1)[:, 0] > 1], dtype=np.int64)
@@ -124,7 +128,8 @@ def refine(
 
 
 def _fit(signal: FloatArray, moving: NDArray[np.bool_], edges: NDArray[np.int64]) -> float:
-    """How well the mean of the others tells each repetition, times the share of movement inside repetitions."""
+    """How well the mean of the others tells each repetition, times the share of movement inside
+    repetitions."""
     if len(edges) < 2:
         return 0.0
     shapes = cycles(signal, edges[:, 0], edges[:, 1] - edges[:, 0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
@@ -36,7 +38,7 @@ def _close(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
     """Fill the holes shorter than `reach` between two true samples."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8))).reshape(-1, 2)
     out = mask.copy()
-    for (_, end), (start, _) in zip(edges[:-1], edges[1:], strict=True):
+    for (_, end), (start, _) in pairwise(edges):
         if start - end <= reach:
             out[end:start] = True
     return out

@@ -1,0 +1,95 @@
+"""Inside a repetition: start, turning point, end, how long it went out, was held and came back.
+
+Measured on one course, the movement projected onto the main direction of its set, so that it does not depend
+on which angle could be measured. A phase begins and ends where the speed passes 5 % of its peak, the
+usual threshold of movement onset (a minimum-jerk movement has then covered 0.3 % of its way).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from rtm_signal.features import Motion
+from rtm_signal.recording import FloatArray
+
+_ONSET = 0.05
+"""Share of the phase's peak speed."""
+_REACH = 0.5
+"""How far outside the tiling's edges, in repetitions, a start or an end is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """One repetition; s. hold_s: between going out and coming back. size: excursion of the course, rad."""
+
+    start_s: float
+    peak_s: float
+    end_s: float
+    concentric_s: float
+    eccentric_s: float
+    hold_s: float
+    size: float
+
+
+def course(motion: Motion, start_s: FloatArray, end_s: FloatArray) -> FloatArray:
+    """(n,) the movement along the main direction of the given repetitions, rad; high at their turning
+    points."""
+    posture = motion.posture - motion.posture.mean(axis=0)
+    first, last = np.searchsorted(motion.t, [start_s[0], end_s[-1]])
+    inside = posture[first : max(last, first + 2)]
+    _, _, axes = np.linalg.svd(inside - inside.mean(axis=0), full_matrices=False)
+    along = posture @ axes[0]
+    edges = np.interp(np.concatenate([start_s, end_s]), motion.t, along)
+    middles = np.interp((start_s + end_s) / 2, motion.t, along)
+    return np.asarray(along if np.median(middles) >= np.median(edges) else -along)
+
+
+def timings(motion: Motion, start_s: FloatArray, end_s: FloatArray) -> list[Timing]:
+    """The phases of each repetition of one set; start_s, end_s: (k,) s, from the tiling."""
+    along = course(motion, start_s, end_s)
+    speed = np.gradient(along) * motion.rate_hz
+    lo = np.searchsorted(motion.t, start_s)
+    hi = np.maximum(np.searchsorted(motion.t, end_s), lo + 2)
+    hi = np.minimum(hi, len(along) - 1)
+    lo = np.minimum(lo, hi - 1)
+    tops = np.array([a + int(np.argmax(along[a : b + 1])) for a, b in zip(lo, hi, strict=True)])
+    valleys = [a + int(np.argmin(along[a : b + 1])) for a, b in pairwise(tops)]
+    usual = float(np.median(hi - lo))
+    before = [max(0, round(lo[0] - _REACH * usual)), *valleys]
+    after = [*valleys, min(len(along) - 1, round(hi[-1] + _REACH * usual))]
+    return [_one(motion, along, speed, a, int(top), b) for a, top, b in zip(before, tops, after, strict=True)]
+
+
+def _one(motion: Motion, along: FloatArray, speed: FloatArray, first: int, top: int, last: int) -> Timing:
+    out_start, out_end = _phase(speed[first : top + 1])
+    back_start, back_end = _phase(-speed[top : last + 1])
+    start, reached = first + out_start, first + out_end
+    left, end = top + back_start, top + back_end
+    t = motion.t
+    peak = t[top] if left <= reached else (t[reached] + t[left]) / 2
+    rest = min(along[start], along[end])
+    return Timing(
+        start_s=float(t[start]),
+        peak_s=float(peak),
+        end_s=float(t[end]),
+        concentric_s=float(t[reached] - t[start]),
+        eccentric_s=float(t[end] - t[left]),
+        hold_s=float(max(0.0, t[left] - t[reached])),
+        size=float(along[top] - rest),
+    )
+
+
+def _phase(speed: FloatArray) -> tuple[int, int]:
+    """First and last index at which the movement of this phase goes on, around its main peak of speed."""
+    peak = int(np.argmax(speed))
+    if speed[peak] <= 0:
+        return peak, peak
+    slow = speed < _ONSET * speed[peak]
+    before = np.flatnonzero(slow[:peak])
+    after = np.flatnonzero(slow[peak:])
+    start = int(before[-1]) if len(before) else 0
+    end = peak + int(after[0]) if len(after) else len(speed) - 1
+    return start, end
