@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,9 +122,10 @@ def exercises(as_json: JsonFlag = False) -> None:
         from rich.table import Table  # noqa: PLC0415
 
         table = Table("id", "name", "joint", "type", "serves", "counted", box=None, pad_edge=False)
+        width = None if sys.stdout.isatty() else 200  # a pipe has no width: nothing is cut off
         for item in EXERCISES.values():
             table.add_row(item.id, item.name, item.joint, item.type, item.parameter, item.counted)
-        Console().print(table)
+        Console(width=width).print(table)
 
 
 def bill(

@@ -1,7 +1,7 @@
 """The demo's patients: who they are, what they were prescribed and what they did on each of the last days.
 
 Pure: the same today, size and seed give the same cohort. Everybody here is invented. The first five patients
-each carry one of the stories a therapist must be able to see at a glance; the others train more or less regularly.
+each carry one of the stories a therapist must see at a glance; the others train more or less regularly.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def _patient(number: int, today: date, days: int, rng: random.Random, now: datet
 
 
 def _training_days(story: Story | None, started_ago: int, rng: random.Random) -> list[int]:
-    """Days ago on which the patient trained, oldest first. The episode's first day is one: it opens the window."""
+    """Days ago with training, oldest first. The episode's first day is one: it opens the window."""
     if story is None:
         share = rng.choice(SHARE_OF_DAYS)
         return [ago for ago in range(started_ago, 0, -1) if ago == started_ago or rng.random() < share]
@@ -195,7 +195,7 @@ ACTIVITIES: Mapping[int, str] = {
 
 
 def _minutes(total: int, now: datetime, *, contact: bool) -> tuple[Minutes, ...]:
-    """Entries of at most 15 minutes, the latest ending an hour ago, the others on days before in this month."""
+    """Entries of at most 15 minutes, the latest ending an hour ago, the others on days before."""
     entries: list[Minutes] = []
     end = now.replace(second=0, microsecond=0) - timedelta(hours=1)
     month_start = now.astimezone(ZoneInfo(CLINIC_ZONE)).replace(

@@ -1,7 +1,7 @@
 """The demo's history: sessions of the body model, packed as a gateway packs them, sent through the same door.
 
-Nothing is written to the database here. Each session becomes chunks and a manifest in a real outbox, goes over
-the broker to the ingest worker, and leaves the outbox when the server says that it is committed.
+Nothing is written to the database here. Each session becomes chunks and a manifest in a real outbox, goes
+over the broker to the ingest worker, and leaves the outbox when the server says that it is committed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CHANNELS = tuple(
 
 
 def newest_first(stories: tuple[PatientStory, ...]) -> list[tuple[int, int, Session]]:
-    """(patient's number, session's number within the patient, session), latest first: it is looked at first."""
+    """(patient's number, session's number of that patient, session), latest first: it is looked at first."""
     every = [
         (story.number, number, session) for story in stories for number, session in enumerate(story.sessions)
     ]

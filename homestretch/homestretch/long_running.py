@@ -1,0 +1,171 @@
+"""Commands that run until stopped: the demo, the server's three processes, the gateway, the simulator."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from homestretch import parent
+from homestretch.command import WRONG_USAGE, CommandError, not_yet, plain_failures, say
+
+gateway_app = typer.Typer(
+    name="gateway", help="The home end: read wearables, keep what they measure, forward it."
+)
+
+
+def demo(
+    patients: Annotated[int, typer.Option("--patients", min=1, max=500, help="How many patients.")] = 12,
+    days: Annotated[int, typer.Option("--days", min=1, max=400, help="Days of history.")] = 45,
+    port: Annotated[int | None, typer.Option("--port", min=1, max=65535, help="The pages' port.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Send one recording through everything, then exit.")
+    ] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the cohort and the sensors.")] = 1,
+) -> None:
+    """The whole platform with throw-away data: patients, sensors, gateway, server, pages."""
+    parent.exit_with_parent()
+    with plain_failures():
+        if check:
+            from homestretch.demo import check as check_run  # noqa: PLC0415 - loads every component
+
+            if not check_run.run(seed):
+                raise typer.Exit(1)
+            return
+        from homestretch.demo import run as demo_run  # noqa: PLC0415 - loads every component
+
+        demo_run.run(patients=patients, days=days, port=port, seed=seed)
+
+
+def serve() -> None:
+    """The pages, until stopped."""
+    parent.exit_with_parent()
+    with plain_failures():
+        from homestretch import platform  # noqa: PLC0415
+        from rtm_server.settings import Settings  # noqa: PLC0415 - the extra [server]
+        from rtm_server.web import serve as web  # noqa: PLC0415
+
+        settings = Settings()
+        with platform.store(settings, "serve") as store:
+            web.run(settings, store, settings.mqtt_url)
+
+
+def ingest() -> None:
+    """Take chunks from the broker into the database, until stopped."""
+    parent.exit_with_parent()
+    with plain_failures():
+        from homestretch import platform  # noqa: PLC0415
+        from rtm_server.ingest import Ingest  # noqa: PLC0415 - the extra [server]
+        from rtm_server.settings import Settings  # noqa: PLC0415
+
+        settings = Settings()
+        with platform.store(settings, "ingest") as store:
+            taker = Ingest(settings, store, platform.broker_url(settings))
+            _stop_on_signal(taker.stop)
+            taker.run()
+
+
+def worker() -> None:
+    """Analyse complete recordings, until stopped."""
+    parent.exit_with_parent()
+    with plain_failures():
+        from homestretch import platform  # noqa: PLC0415
+        from rtm_server import jobs  # noqa: PLC0415 - the extra [server]
+        from rtm_server.settings import Settings  # noqa: PLC0415
+
+        settings = Settings()
+        with platform.store(settings, "worker") as store:
+            jobs.run_worker(settings, store)
+
+
+@gateway_app.callback(invoke_without_command=True)
+def gateway(context: typer.Context) -> None:
+    """Read the wearables of one home and forward what they measure, until stopped."""
+    if context.invoked_subcommand is not None:
+        return
+    parent.exit_with_parent()
+    with plain_failures():
+        from rtm_gateway.settings import GatewaySettings  # noqa: PLC0415
+
+        from rtm_gateway import app  # noqa: PLC0415 - the extra [gateway]
+
+        _run_until_signal(app.run(GatewaySettings()))
+
+
+@gateway_app.command()
+def setup() -> None:
+    """Pair sensors with body places."""
+    with plain_failures():
+        not_yet(
+            "pairing sensors by waving them",
+            "Name each sensor and its placement in the settings (docs/reference/configuration.md).",
+        )
+
+
+def simulate(
+    wearable: Annotated[str, typer.Option("--wearable", help="homestretch, polar-pmd, movesense-gsp, ...")],
+    transport: Annotated[
+        str, typer.Option("--transport", help="A bumble transport, such as tcp-server:127.0.0.1:7300.")
+    ],
+    recording: Annotated[Path | None, typer.Option("--recording", help="The file to stream.")] = None,
+    exercise: Annotated[
+        str | None, typer.Option("--exercise", help="Or an exercise of the body model.")
+    ] = None,
+    repetitions: Annotated[int, typer.Option("--repetitions", min=0, help="How many of it.")] = 10,
+    loop: Annotated[bool, typer.Option("--loop", help="Start again at the end.")] = False,
+    speed: Annotated[float, typer.Option("--speed", help="Deliver so many times faster.")] = 1.0,
+    seed: Annotated[int, typer.Option("--seed", help="One seed, one run, to the byte.")] = 0,
+    name: Annotated[str | None, typer.Option("--name", help="The advertised name.")] = None,
+) -> None:
+    """A wearable that is not there, as a real Bluetooth LE peripheral."""
+    parent.exit_with_parent()
+    with plain_failures():
+        from rtm_firmware_sim import simulate as simulator  # noqa: PLC0415 - the extra [sim]
+        from rtm_firmware_sim.profiles import PROFILES  # noqa: PLC0415
+
+        if wearable not in PROFILES:
+            raise CommandError(
+                f"There is no wearable {wearable!r}; there are {', '.join(PROFILES)}.", WRONG_USAGE
+            )
+        if not 0 < speed <= 1000:
+            raise CommandError("--speed is a number above 0, at most 1000.", WRONG_USAGE)
+        _run_until_signal(
+            simulator.run(
+                wearable,
+                recording=recording,
+                exercise=exercise,
+                repetitions=repetitions,
+                loop=loop,
+                speed=speed,
+                seed=seed,
+                name=name,
+                transport=transport,
+                on_ready=lambda lines: say(f"advertising on {transport}:\n{lines}"),
+            )
+        )
+
+
+def _stop_on_signal(stop: Callable[[], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop())
+
+
+def _run_until_signal(work: Coroutine[object, object, None]) -> None:
+    """Run until done, SIGTERM or SIGINT; cancellation is a clean end."""
+
+    async def guarded() -> None:
+        task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, task.cancel)
+        try:
+            await task
+        except asyncio.CancelledError:
+            if not task.cancelled():
+                raise
+
+    asyncio.run(guarded())

@@ -1,0 +1,97 @@
+"""Commands that care for the store: migrate, verify, export, doctor."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from homestretch.command import FAILURE, WRONG_USAGE, CommandError, not_yet, plain_failures, print_json, say
+from homestretch.tools import JsonFlag
+
+export_app = typer.Typer(name="export", help="Write what leaves the platform.", no_args_is_help=True)
+
+
+def migrate(
+    check: Annotated[bool, typer.Option("--check", help="Only say whether it is up to date.")] = False,
+) -> None:
+    """Bring the database's schema to this version."""
+    with plain_failures():
+        from rtm_server import migrate as migration  # noqa: PLC0415 - the extra [server]
+        from rtm_server.settings import Settings  # noqa: PLC0415
+
+        settings = Settings()
+        url = settings.database_owner_url or settings.database_url
+        if url is None:
+            raise CommandError("RTM_DATABASE_URL names no database.")
+        if check:
+            migration.check(url)
+            print(f"up to date: {migration.head()}")
+            return
+        before = migration.current(url)
+        migration.upgrade(url, timescale=settings.timescale)
+        after = migration.head()
+        print(f"up to date: {after}" if before == after else f"migrated: {before or 'empty'} -> {after}")
+
+
+def verify(as_json: JsonFlag = False) -> None:
+    """Hold the store against what was acknowledged, reported and derived."""
+    with plain_failures(as_json=as_json):
+        from homestretch import platform  # noqa: PLC0415
+        from rtm_server import verify as verification  # noqa: PLC0415 - the extra [server]
+        from rtm_server.settings import Settings  # noqa: PLC0415
+
+        settings = Settings()
+        with platform.store(settings, "verify") as store:
+            result = verification.run(settings, store)
+        if as_json:
+            print_json(result)
+        else:
+            for part, figures in result.items():
+                if isinstance(figures, dict):
+                    print(f"{part}: " + ", ".join(f"{name} {value}" for name, value in figures.items()))
+        if not result["ok"]:
+            say(f"rtm: {verification.first_fault(result)}")
+            raise typer.Exit(FAILURE)
+
+
+@export_app.callback()
+def _export() -> None:
+    """Write what leaves the platform."""
+
+
+@export_app.command()
+def claims(
+    month: Annotated[str, typer.Option("--month", help="YYYY-MM, by date of service.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write to.")],
+    form: Annotated[str, typer.Option("--format", help="837p or csv.")] = "837p",
+) -> None:
+    """The released claim lines of a month."""
+    with plain_failures():
+        if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", month):
+            raise CommandError(f"--month is YYYY-MM, not {month!r}.", WRONG_USAGE)
+        if form not in {"837p", "csv"}:
+            raise CommandError(f"--format is 837p or csv, not {form!r}.", WRONG_USAGE)
+        first = date.fromisoformat(f"{month}-01")
+        not_yet(f"claims of {first:%B %Y} as files", "The billing page exports the month as CSV.")
+        del out
+
+
+def doctor(as_json: JsonFlag = False) -> None:
+    """Say in plain words what is missing on this machine."""
+    with plain_failures(as_json=as_json):
+        from homestretch import health  # noqa: PLC0415 - looks at every component
+
+        findings = health.examine()
+        if as_json:
+            print_json([finding.as_dict() for finding in findings])
+        else:
+            for finding in findings:
+                print(
+                    f"{'ok     ' if finding.ok else 'missing' if finding.needed else 'note   '} {finding.text}"
+                )
+        if any(finding.needed and not finding.ok for finding in findings):
+            raise typer.Exit(FAILURE)
