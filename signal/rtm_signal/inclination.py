@@ -7,35 +7,34 @@ the elevation of the limb.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
+from rtm_signal.angle import Angle, spans
 from rtm_signal.orientation import Orientation
 from rtm_signal.recording import FloatArray
 from rtm_signal.result import Withheld
+from rtm_signal.uncertainty import close_to
 
 
-@dataclass(frozen=True, slots=True)
-class Angle:
-    """An angle over time.
-
-    t: (n,) s; angle: (n,) rad, unwrapped, meaningless where not valid; sigma: (n,) rad, standard uncertainty;
-    valid: (n,) bool; name: what was measured; withheld: the spans that are not valid, with reasons.
-    """
-
-    t: FloatArray
-    angle: FloatArray
-    sigma: FloatArray
-    valid: NDArray[np.bool_]
-    name: str
-    withheld: tuple[Withheld, ...] = ()
-
-
-def inclination(orientation: Orientation, *, neutral_up: FloatArray | None = None) -> Angle:
+def inclination(
+    orientation: Orientation, *, of: tuple[str, ...] = (), neutral_up: FloatArray | None = None
+) -> Angle:
     """Tilt of one segment from neutral_up, (3,) the vertical as the sensor saw it, or its first sample."""
     up = orientation.up
-    reference = up[0] if neutral_up is None else neutral_up
-    angle = np.arctan2(np.linalg.norm(np.cross(up, reference), axis=1), up @ reference)
-    return Angle(orientation.t, angle, orientation.sigma, ~orientation.gap, "inclination")
+    bad = orientation.gap | close_to(orientation.saturated, orientation.rate_hz)
+    reference = up[int(np.argmin(bad))] if neutral_up is None else neutral_up
+    cross = np.cross(up, reference)
+    angle = np.arctan2(np.sqrt(np.einsum("ni,ni->n", cross, cross)), up @ reference)
+    reasons = [
+        Withheld("inclination", "samples are missing", a, b) for a, b in spans(orientation.gap, orientation.t)
+    ]
+    return Angle(
+        orientation.t,
+        angle,
+        orientation.sigma,
+        ~bad,
+        "inclination",
+        of,
+        (float(np.sqrt(2) * np.median(orientation.sigma)), 0.0),
+        tuple(reasons),
+    )

@@ -1,0 +1,74 @@
+"""The angle of the joint between two segments, without a magnetometer and without drift.
+
+The rotation about the joint's dominant axis (swing-twist) between the proximal and the distal segment, zero in
+the neutral pose. The axis and the sensors' mounting come from the movement itself and, where there is one, from
+the calibration recording; the pose gives the zero and the sign.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rtm_signal import quaternion
+from rtm_signal.alignment import Alignment, Neutral, Pair, align, neutral_rotation
+from rtm_signal.angle import Angle
+from rtm_signal.orientation import Orientation
+from rtm_signal.recording import FloatArray
+from rtm_signal.uncertainty import joint_sigma, withhold
+
+FROM_EXTENSION = frozenset({"knee_flexion", "elbow_flexion"})
+"""Joints whose neutral pose is the end of their range: the larger excursion is flexion, positive (ISB)."""
+_EXCURSION = np.radians(5.0)
+
+
+def joint_angle(
+    proximal: Orientation,
+    distal: Orientation,
+    *,
+    joint: str = "joint",
+    of: tuple[str, str] = ("proximal", "distal"),
+    pose: tuple[Neutral, Neutral] | None = None,
+    calibration: Pair | None = None,
+) -> Angle:
+    """Angle about the dominant axis of the joint between two sensors on one grid.
+
+    joint: what it is called (`knee_flexion`, `joint`); of: the placements; pose: both sensors standing or lying
+    still in the neutral pose; calibration: both in supervised repetitions of the same exercise, worn alike.
+    Zero is the neutral pose, without one the first valid sample. Positive is flexion for joints that start from
+    extension, otherwise the first excursion.
+    """
+    pairs = [(proximal, distal)] + ([calibration] if calibration is not None else [])
+    alignment = align(pairs, pose)[0]
+    angle = _about_axis(alignment, pose)
+    valid, withheld = withhold(proximal, distal, alignment, joint)
+    angle = _placed(angle, valid, fixed_zero=pose is not None)
+    angle = angle * _sign(angle[valid] if valid.any() else angle, largest=joint in FROM_EXTENSION)
+    sigma, rom_sigma = joint_sigma(proximal, distal, alignment, angle)
+    return Angle(proximal.t, angle, sigma, valid, joint, of, rom_sigma, withheld)
+
+
+def _about_axis(alignment: Alignment, pose: tuple[Neutral, Neutral] | None) -> FloatArray:
+    """(n,) rad about the proximal axis, from the neutral rotation, or from the first sample."""
+    start = alignment.relative[0] if pose is None else neutral_rotation(alignment, pose)
+    turned = quaternion.multiply(alignment.relative, quaternion.conjugate(start))
+    return quaternion.twist_angle(turned, alignment.axis_proximal)
+
+
+def _placed(angle: FloatArray, valid: np.typing.NDArray[np.bool_], *, fixed_zero: bool) -> FloatArray:
+    """The branch of the unwrapped angle nearest to zero; without a pose the first valid sample is zero."""
+    if not valid.any():
+        return angle
+    if not fixed_zero:
+        return np.asarray(angle - angle[valid][0])
+    return np.asarray(angle - 2 * np.pi * np.round(np.median(angle[valid]) / (2 * np.pi)))
+
+
+def _sign(angle: FloatArray, *, largest: bool) -> float:
+    """+1 or -1, so that the largest, or else the first clear excursion from zero is positive."""
+    size = np.abs(angle)
+    if largest:
+        first = int(np.argmax(size))
+    else:
+        clear = size > max(0.3 * float(size.max()), min(float(_EXCURSION), 0.5 * float(size.max())))
+        first = int(np.argmax(clear)) if clear.any() else 0
+    return -1.0 if angle[first] < 0 else 1.0

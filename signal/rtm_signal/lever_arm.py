@@ -1,0 +1,86 @@
+"""Where the joint is, seen from the sensors on both sides of it, and the specific force of its centre.
+
+Both segments share the joint's centre, so the specific force measured by each sensor and carried to the
+centre by rigid-body kinematics is one vector: f = a - (omega x (omega x r) + d omega/dt x r). Its length does
+not depend on orientation, which gives the lever arms r by least squares (Seel, Schauer and Raisch 2012).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.signal import savgol_filter
+
+from rtm_signal.orientation import Orientation
+from rtm_signal.recording import FloatArray
+
+PRIOR_M = 0.25
+"""Standard deviation of a lever arm about zero: few sensors are worn further from the joint than that."""
+_SLOPE_S = 0.1
+_MOST_SAMPLES = 6000
+
+
+def lever_arms(pairs: Sequence[tuple[Orientation, Orientation]]) -> tuple[FloatArray, FloatArray]:
+    """(3,) m each: from the proximal and from the distal sensor to the joint's centre, in the sensor's frame.
+
+    pairs: recordings (movement, calibration) of sensors worn alike. Unknown components stay near zero.
+    """
+    rows = [_informative(first, second) for first, second in pairs]
+    acc = [np.concatenate([row[side][0] for row in rows]) for side in (0, 1)]
+    arm = [np.concatenate([row[side][1] for row in rows]) for side in (0, 1)]
+    both = np.zeros(6)
+    if acc[0].shape[0] < 6:
+        return both[:3], both[3:]
+    for _ in range(8):
+        force = [acc[i] - np.einsum("nij,j->ni", arm[i], both[3 * i : 3 * i + 3]) for i in (0, 1)]
+        size = [np.maximum(np.linalg.norm(f, axis=1), 1e-6) for f in force]
+        error = size[0] - size[1]
+        slope = [np.einsum("ni,nij->nj", f / s[:, None], a) for f, s, a in zip(force, size, arm, strict=True)]
+        jacobian = np.concatenate([-slope[0], slope[1]], axis=1)
+        scale = max(1.48 * float(np.median(np.abs(error))), 0.2)
+        weight = 1.0 / (scale**2 * (1.0 + (error / (2 * scale)) ** 2))  # Cauchy: impacts count little
+        normal = (jacobian * weight[:, None]).T @ jacobian + np.eye(6) / PRIOR_M**2
+        both -= np.linalg.solve(normal, jacobian.T @ (weight * error) + both / PRIOR_M**2)
+    return both[:3], both[3:]
+
+
+def joint_force(orientation: Orientation, arm: FloatArray) -> FloatArray:
+    """(n, 3) m/s2: the specific force of the joint's centre in the sensor's frame; arm: (3,) m."""
+    gyr = orientation.gyr
+    turned = np.cross(gyr, np.cross(gyr, arm)) + np.cross(_slope(orientation), arm)
+    return np.asarray(orientation.acc - turned)
+
+
+def _informative(
+    first: Orientation, second: Orientation
+) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
+    """Specific force (m, 3) and lever matrix (m, 3, 3) of both sensors, where both are known, thinned."""
+    sound = np.flatnonzero(~(first.gap | second.gap | first.saturated | second.saturated))
+    sound = sound[:: max(1, sound.size // _MOST_SAMPLES)]
+    return (first.acc[sound], _lever_matrix(first, sound)), (second.acc[sound], _lever_matrix(second, sound))
+
+
+def _lever_matrix(orientation: Orientation, rows: np.typing.NDArray[np.intp]) -> FloatArray:
+    """(m, 3, 3): the matrix that makes the lever arm's acceleration of the lever arm."""
+    rate, slope = _skew(orientation.gyr[rows]), _skew(_slope(orientation)[rows])
+    return np.asarray(rate @ rate + slope)
+
+
+def _slope(orientation: Orientation) -> FloatArray:
+    """(n, 3) rad/s2, by a parabola through a tenth of a second."""
+    n = orientation.t.size
+    window = max(3, int(_SLOPE_S * orientation.rate_hz / 2) * 2 + 1)
+    if n < window:
+        return np.zeros((n, 3)) if n < 2 else np.gradient(orientation.gyr, 1 / orientation.rate_hz, axis=0)
+    order = min(2, window - 1)
+    slope = savgol_filter(orientation.gyr, window, order, deriv=1, delta=1 / orientation.rate_hz, axis=0)
+    return np.asarray(slope)
+
+
+def _skew(v: FloatArray) -> FloatArray:
+    out = np.zeros((*v.shape, 3))
+    out[:, 0, 1], out[:, 0, 2] = -v[:, 2], v[:, 1]
+    out[:, 1, 0], out[:, 1, 2] = v[:, 2], -v[:, 0]
+    out[:, 2, 0], out[:, 2, 1] = -v[:, 1], v[:, 0]
+    return out
