@@ -14,7 +14,19 @@ from rtm_signal import chunk as chunks
 from rtm_signal import wire
 
 from rtm_server import enrol
+from rtm_server.ingest import commit_group
+from rtm_server.ingest_items import Message
 from rtm_server.store import Store
+
+
+@dataclass(frozen=True)
+class Database:
+    """A migrated database of its own: `dsn` signs in as the application, `owner_dsn` owns the tables."""
+
+    name: str
+    dsn: str
+    owner_dsn: str
+    superuser_dsn: str
 
 
 @dataclass
@@ -173,3 +185,31 @@ def make_manifest(
             ),
         ),
     )
+
+
+def make_batch(clinic: Clinic, *items: bytes) -> Message:
+    """A message of the clinic's gateway: chunks, and manifests as JSON."""
+    kinds = [wire.MANIFEST if item.startswith(b"{") else wire.CHUNK for item in items]
+    return Message(clinic.gateway, wire.pack_batch(zip(kinds, items, strict=True)))
+
+
+def send_recording(
+    clinic: Clinic,
+    values: NDArray[np.int16],
+    *,
+    opened: datetime,
+    boot: int,
+    rate_hz: float = 50.0,
+    exercise: str | None = "squat",
+    received: datetime | None = None,
+) -> UUID:
+    """Commit a whole recording (as ingest does) and return its id."""
+    manifest = make_manifest(
+        clinic, opened=opened, boot=boot, last=len(values) - 1, rate_hz=rate_hz, exercise=exercise
+    )
+    encoded = make_chunks(clinic, values, opened=opened, boot=boot, rate_hz=rate_hz)
+    message = make_batch(clinic, *encoded, manifest.to_json())
+    ack = commit_group(clinic.store, [message], received or datetime.now(UTC)).acks[clinic.gateway]
+    if ack.refused or len(ack.committed) != len(encoded) + 1:
+        raise AssertionError(ack)
+    return manifest.recording

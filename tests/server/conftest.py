@@ -6,7 +6,6 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -19,20 +18,10 @@ from rtm_server.embedded_broker import EmbeddedBroker
 from rtm_server.embedded_postgres import OWNER, EmbeddedPostgres
 from rtm_server.settings import Settings
 from rtm_server.store import Store
-from rtm_server.testing import Clinic, make_clinic
+from rtm_server.testing import Clinic, Database, make_clinic
 
 TEMPLATE = "rtm_template"
 _numbers = itertools.count(1)
-
-
-@dataclass(frozen=True)
-class Database:
-    """A migrated database of its own: `dsn` signs in as the application, `owner_dsn` owns the tables."""
-
-    name: str
-    dsn: str
-    owner_dsn: str
-    superuser_dsn: str
 
 
 @pytest.fixture(scope="session")

@@ -8,17 +8,12 @@ import numpy as np
 from rtm_server import enrol, ingest, ingest_items
 from rtm_server.ingest_items import Message
 from rtm_server.store import Store, Tx
-from rtm_server.testing import Clinic, make_chunks, make_clinic, make_manifest, squat_like
+from rtm_server.testing import Clinic, make_batch, make_chunks, make_clinic, make_manifest, squat_like
 from rtm_signal import chunk as chunks
 from rtm_signal import wire
 
 NOW = datetime.now(UTC)
 OPENED = NOW - timedelta(hours=2)
-
-
-def batch(clinic: Clinic, *items: bytes) -> Message:
-    kinds = [wire.MANIFEST if item.startswith(b"{") else wire.CHUNK for item in items]
-    return Message(clinic.gateway, wire.pack_batch(zip(kinds, items, strict=True)))
 
 
 def commit(clinic: Clinic, *messages: Message) -> wire.Ack:
@@ -34,8 +29,8 @@ def count(tx: Tx, table: str) -> int:
 def test_a_chunk_is_stored_once_and_acknowledged_every_time(clinic: Clinic) -> None:
     sent = make_chunks(clinic, squat_like(1000, 50.0), opened=OPENED, boot=1)
     keys = tuple(str(chunks.peek(each).key) for each in sent)
-    first = commit(clinic, batch(clinic, *sent))
-    again = commit(clinic, batch(clinic, *sent), batch(clinic, *sent))
+    first = commit(clinic, make_batch(clinic, *sent))
+    again = commit(clinic, make_batch(clinic, *sent), make_batch(clinic, *sent))
     assert sorted(first.committed) == sorted(keys)
     assert set(again.committed) == set(keys)
     assert not first.refused
@@ -46,7 +41,7 @@ def test_a_chunk_is_stored_once_and_acknowledged_every_time(clinic: Clinic) -> N
 
 def test_the_same_chunk_twice_in_one_group_is_stored_once(clinic: Clinic) -> None:
     (sent,) = make_chunks(clinic, squat_like(100, 50.0), opened=OPENED, boot=1)
-    ack = commit(clinic, batch(clinic, sent, sent), batch(clinic, sent))
+    ack = commit(clinic, make_batch(clinic, sent, sent), make_batch(clinic, sent))
     assert set(ack.committed) == {str(chunks.peek(sent).key)}
     with clinic.store.tenant_tx(clinic.tenant) as tx:
         assert count(tx, "chunk") == 1
@@ -56,8 +51,8 @@ def test_another_chunk_of_the_same_name_is_refused_and_kept(clinic: Clinic) -> N
     values = squat_like(100, 50.0)
     (sent,) = make_chunks(clinic, values, opened=OPENED, boot=1)
     (other,) = make_chunks(clinic, values + np.int16(1), opened=OPENED, boot=1)
-    commit(clinic, batch(clinic, sent))
-    ack = commit(clinic, batch(clinic, other))
+    commit(clinic, make_batch(clinic, sent))
+    ack = commit(clinic, make_batch(clinic, other))
     assert not ack.committed
     assert ack.refused == ((str(chunks.peek(sent).key), "Another chunk of the same name is stored already."),)
     with clinic.store.tenant_tx(clinic.tenant) as tx:
@@ -68,7 +63,7 @@ def test_another_chunk_of_the_same_name_is_refused_and_kept(clinic: Clinic) -> N
 def test_a_corrupt_chunk_does_not_stop_its_neighbours(clinic: Clinic) -> None:
     sent = make_chunks(clinic, squat_like(750, 50.0), opened=OPENED, boot=1)
     broken = sent[1][:-1] + bytes([sent[1][-1] ^ 1])
-    ack = commit(clinic, batch(clinic, sent[0], broken, sent[2]))
+    ack = commit(clinic, make_batch(clinic, sent[0], broken, sent[2]))
     assert len(ack.committed) == 2
     assert [key for key, _ in ack.refused] == [ingest_items.unreadable_key(broken)]
 
@@ -84,7 +79,7 @@ def test_a_batch_that_is_no_batch_is_kept(clinic: Clinic) -> None:
 def test_a_chunk_of_another_clinic_is_refused(store: Store, clinic: Clinic) -> None:
     other = make_clinic(store)
     (theirs,) = make_chunks(other, squat_like(100, 50.0), opened=OPENED, boot=1)
-    ack = commit(clinic, batch(clinic, theirs))
+    ack = commit(clinic, make_batch(clinic, theirs))
     assert [why for _, why in ack.refused] == ["The chunk belongs to another clinic than its gateway."]
     with store.tenant_tx(other.tenant) as tx:
         assert count(tx, "chunk") == 0
@@ -92,7 +87,7 @@ def test_a_chunk_of_another_clinic_is_refused(store: Store, clinic: Clinic) -> N
 
 def test_a_stranger_gateway_is_refused(clinic: Clinic) -> None:
     (sent,) = make_chunks(clinic, squat_like(100, 50.0), opened=OPENED, boot=1)
-    stranger = Message(clinic.patient, batch(clinic, sent).payload)
+    stranger = Message(clinic.patient, make_batch(clinic, sent).payload)
     group = ingest.commit_group(clinic.store, [stranger], NOW)
     assert not group.committed
     ((key, why),) = group.acks[clinic.patient].refused
@@ -105,13 +100,13 @@ def test_a_sensor_that_nobody_wears_is_refused(clinic: Clinic) -> None:
         spare = enrol.add_sensor(tx, clinic.tenant, "homestretch")
     stream = chunks.stream_id(spare, "imu")
     (sent,) = make_chunks(clinic, squat_like(100, 50.0), opened=OPENED, boot=1, stream=stream)
-    ack = commit(clinic, batch(clinic, sent))
+    ack = commit(clinic, make_batch(clinic, sent))
     assert [why for _, why in ack.refused] == ["The sensor was assigned to nobody at that time."]
 
 
 def test_a_chunk_at_rest_is_ciphertext(clinic: Clinic) -> None:
     (sent,) = make_chunks(clinic, squat_like(100, 50.0), opened=OPENED, boot=1)
-    commit(clinic, batch(clinic, sent))
+    commit(clinic, make_batch(clinic, sent))
     with clinic.store.tenant_tx(clinic.tenant) as tx:
         row = tx.execute("SELECT ciphertext FROM chunk").fetchone()
     assert row is not None
@@ -133,18 +128,18 @@ def state_of(clinic: Clinic) -> list[tuple[str, int]]:
 def test_a_recording_is_complete_with_its_last_chunk(clinic: Clinic) -> None:
     sent = make_chunks(clinic, squat_like(1000, 50.0), opened=OPENED, boot=3)
     manifest = make_manifest(clinic, opened=OPENED, boot=3, last=999)
-    commit(clinic, batch(clinic, *sent[:-1], manifest.to_json()))
+    commit(clinic, make_batch(clinic, *sent[:-1], manifest.to_json()))
     assert state_of(clinic) == [("incomplete", 0)]
-    commit(clinic, batch(clinic, sent[-1]))
+    commit(clinic, make_batch(clinic, sent[-1]))
     assert state_of(clinic) == [("complete", 1)]
 
 
 def test_a_declared_loss_completes_a_recording_and_late_data_are_analysed_again(clinic: Clinic) -> None:
     sent = make_chunks(clinic, squat_like(1000, 50.0), opened=OPENED, boot=3)
     manifest = make_manifest(clinic, opened=OPENED, boot=3, last=999, lost=((250, 499),))
-    commit(clinic, batch(clinic, sent[0], sent[2], sent[3], manifest.to_json()))
+    commit(clinic, make_batch(clinic, sent[0], sent[2], sent[3], manifest.to_json()))
     assert state_of(clinic) == [("complete", 1)]
-    commit(clinic, batch(clinic, sent[1]))
+    commit(clinic, make_batch(clinic, sent[1]))
     assert state_of(clinic) == [("complete", 1)]  # one job waits, it will see both
     with clinic.store.tenant_tx(clinic.tenant) as tx:
         row = tx.execute("SELECT data_version FROM recording").fetchone()
@@ -156,7 +151,7 @@ def test_a_newer_manifest_counts_an_older_one_does_not(clinic: Clinic) -> None:
     first = make_manifest(clinic, opened=OPENED, boot=1, last=99)
     second = make_manifest(clinic, opened=OPENED, boot=1, last=199, revision=2, recording=first.recording)
     for manifest in (second, first, second):
-        ack = commit(clinic, batch(clinic, manifest.to_json()))
+        ack = commit(clinic, make_batch(clinic, manifest.to_json()))
         assert ack.committed == (manifest.key,)
     with clinic.store.tenant_tx(clinic.tenant) as tx:
         row = tx.execute(

@@ -1,0 +1,225 @@
+"""Analysing one stored recording: read, estimate, write result and roll-up in one transaction.
+
+Idempotent: a result of the same pipeline version for the same data is not computed twice. An older result stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+from psycopg.types.json import Jsonb
+from rtm_signal import analysis as pipeline
+from rtm_signal import catalogue
+from rtm_signal.recording import Recording, RecordingError
+from rtm_signal.result import Analysis, RangeOfMotion, Withheld
+
+from rtm_server import metrics, reading, rollup
+from rtm_server.errors import CryptoError
+from rtm_server.reading import StoredRecording
+from rtm_server.store import Store, Tx
+
+log = structlog.get_logger(__name__)
+
+_TASK = """
+SELECT r.data_version, r.exercise, r.zone, r.simulated, r.artefact_reason, r.patient_id, r.episode_id, r.opened_at,
+       t.simulated_counts, a.pipeline_version, a.data_version AS analysed_version,
+       p.calibration_recording_id, p.calibration_repetitions
+FROM recording r
+JOIN tenant t USING (tenant_id)
+LEFT JOIN analysis_current a USING (tenant_id, recording_id)
+LEFT JOIN LATERAL (
+    SELECT * FROM prescription p
+    WHERE p.tenant_id = r.tenant_id AND p.episode_id = r.episode_id AND p.exercise = r.exercise
+      AND p.calibration_recording_id IS NOT NULL AND p.calibration_recording_id <> r.recording_id
+      AND r.opened_at::date BETWEEN p.valid_from AND coalesce(p.valid_to, 'infinity')
+    ORDER BY p.valid_from DESC LIMIT 1) p ON true
+WHERE r.tenant_id = %s AND r.recording_id = %s
+"""
+
+_INSERT = """
+INSERT INTO analysis (tenant_id, recording_id, analysis_no, patient_id, pipeline_version, data_version, exercise, result,
+                      local_day, zone, kind, doubts, repetitions, holds, minutes, sets, rom_deg, first_at, last_at)
+SELECT %(tenant)s, %(recording)s, coalesce(max(analysis_no), 0) + 1, %(patient)s, %(pipeline_version)s, %(data_version)s,
+       %(exercise)s, %(result)s, %(local_day)s, %(zone)s, %(kind)s, %(doubts)s, %(repetitions)s, %(holds)s, %(minutes)s,
+       %(sets)s, %(rom_deg)s, %(first_at)s, %(last_at)s
+FROM analysis WHERE tenant_id = %(tenant)s AND recording_id = %(recording)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    row: dict[str, Any]
+    stored: StoredRecording | None
+    calibration: Recording | None
+    fault: str | None
+
+
+def analyse(store: Store, tenant: UUID, recording: UUID) -> bool:
+    """Analyse a recording if its data or the pipeline are newer than its result; True when a result was written."""
+    with store.tenant_tx(tenant) as tx:
+        task = _load(store, tx, tenant, recording)
+    if task is None:
+        metrics.ANALYSES.labels("unchanged").inc()
+        return False
+    with metrics.ANALYSIS_S.time():
+        result = _estimate(task)
+    with store.tenant_tx(tenant) as tx:
+        _save(tx, tenant, recording, task, result)
+    metrics.ANALYSES.labels("done").inc()
+    return True
+
+
+def set_aside(tx: Tx, tenant: UUID, recording: UUID, reason: str | None) -> None:
+    """Mark a recording as an artefact (None: no longer). Its days are counted anew by the analysis that follows."""
+    tx.execute(
+        "UPDATE recording SET artefact_reason = %s, data_version = data_version + 1, state = 'complete'"
+        " WHERE tenant_id = %s AND recording_id = %s",
+        (reason, tenant, recording),
+    )
+
+
+def _load(store: Store, tx: Tx, tenant: UUID, recording: UUID) -> _Task | None:
+    # Waits for whoever is adding to the recording at this moment: its commit deferred this very job.
+    tx.execute(
+        "SELECT 1 FROM recording WHERE tenant_id = %s AND recording_id = %s FOR SHARE", (tenant, recording)
+    )
+    row = tx.execute(_TASK, (tenant, recording)).fetchone()
+    if row is None or (row["pipeline_version"], row["analysed_version"]) == (
+        pipeline.PIPELINE_VERSION,
+        row["data_version"],
+    ):
+        return None
+    try:
+        stored = reading.read(store, tx, tenant, recording)
+        calibration = row["calibration_recording_id"]
+        return _Task(
+            row,
+            stored,
+            None if calibration is None else reading.read(store, tx, tenant, calibration).recording,
+            None,
+        )
+    except (RecordingError, CryptoError) as error:
+        return _Task(row, None, None, str(error))
+
+
+def _estimate(task: _Task) -> Analysis:
+    """The pipeline's result; a recording that cannot be analysed has one too, with nothing counted and the reason."""
+    exercise = task.row["exercise"] or "generic"
+    withheld: tuple[Withheld, ...] = ()
+    try:
+        catalogue.get(exercise)
+    except catalogue.UnknownExercise:
+        withheld = (Withheld("exercise", f"the exercise {exercise} is not in the catalogue"),)
+        exercise = "generic"
+    if task.stored is None:
+        return _nothing(exercise, (*withheld, Withheld("everything", task.fault or "nothing is stored")))
+    withheld += tuple(Withheld("samples", each) for each in task.stored.unequal)
+    try:
+        result = pipeline.analyze(
+            task.stored.recording,
+            exercise,
+            calibration=task.calibration,
+            calibration_repetitions=task.row["calibration_repetitions"] if task.calibration else None,
+        )
+    except RecordingError as error:
+        metrics.ANALYSES.labels("failed").inc()
+        return _nothing(exercise, (*withheld, Withheld("everything", str(error))))
+    return result if not withheld else _with(result, withheld)
+
+
+def _save(tx: Tx, tenant: UUID, recording: UUID, task: _Task, result: Analysis) -> None:
+    row, stored = task.row, task.stored
+    tx.execute(
+        "SELECT 1 FROM recording WHERE tenant_id = %s AND recording_id = %s FOR UPDATE", (tenant, recording)
+    )
+    previous = tx.execute(
+        "SELECT local_day FROM analysis_current WHERE tenant_id = %s AND recording_id = %s",
+        (tenant, recording),
+    ).fetchone()
+    opened: datetime = row["opened_at"]
+    day = rollup.day_of(
+        result,
+        opened,
+        rollup.Circumstances(
+            zone=row["zone"],
+            received_at=opened if stored is None else stored.received_at,
+            simulated=row["simulated"],
+            imported=row["simulated"] and row["simulated_counts"],
+            replayed=not row["simulated"]
+            and stored is not None
+            and _replayed(tx, tenant, recording, row, stored),
+            set_aside=row["artefact_reason"] is not None,
+        ),
+    )
+    tx.execute(
+        _INSERT,
+        {
+            "tenant": tenant,
+            "recording": recording,
+            "patient": row["patient_id"],
+            "pipeline_version": result.pipeline_version,
+            "data_version": row["data_version"],
+            "exercise": result.exercise,
+            "result": Jsonb(pipeline.to_json(result)),
+            "local_day": day.local_day,
+            "zone": row["zone"],
+            "kind": day.kind,
+            "doubts": list(day.doubts),
+            "repetitions": day.repetitions,
+            "holds": day.holds,
+            "minutes": day.minutes,
+            "sets": day.sets,
+            "rom_deg": list(day.rom_deg),
+            "first_at": day.first_at,
+            "last_at": day.last_at,
+        },
+    )
+    # If more arrived while we computed, the state stays `complete`: the job deferred with it is still to run.
+    tx.execute(
+        "UPDATE recording SET content_sha256 = %s,"
+        " state = CASE WHEN data_version = %s AND state = 'complete' THEN 'analysed' ELSE state END"
+        " WHERE tenant_id = %s AND recording_id = %s",
+        (None if stored is None else stored.content_sha256, row["data_version"], tenant, recording),
+    )
+    days = {day.local_day, None if previous is None else previous["local_day"]} - {None}
+    if days:
+        _one_writer(tx, row["patient_id"])
+        rollup.renew(tx, tenant, row["patient_id"], sorted(each for each in days if each is not None))
+
+
+def _one_writer(tx: Tx, patient: UUID) -> None:
+    """Two recordings of one day may be analysed at once: the roll-ups of one patient are written one after the other."""
+    tx.execute("SELECT pg_advisory_xact_lock(hashtextextended('daily ' || %s::text, 0))", (patient,))
+
+
+def _replayed(tx: Tx, tenant: UUID, recording: UUID, row: dict[str, Any], stored: StoredRecording) -> bool:
+    """Whether an earlier recording of the patient holds the very same samples (real noise never repeats)."""
+    found = tx.execute(
+        "SELECT 1 FROM recording WHERE tenant_id = %s AND patient_id = %s AND content_sha256 = %s"
+        " AND recording_id <> %s AND received_at < (SELECT received_at FROM recording WHERE tenant_id = %s"
+        " AND recording_id = %s)",
+        (tenant, row["patient_id"], stored.content_sha256, recording, tenant, recording),
+    ).fetchone()
+    return found is not None
+
+
+def _nothing(exercise: str, withheld: tuple[Withheld, ...]) -> Analysis:
+    return Analysis(
+        exercise=exercise,
+        duration_s=0.0,
+        repetitions=0,
+        repetitions_range=(0, 0),
+        angle=None,
+        sets=(),
+        rom_deg=RangeOfMotion(),
+        withheld=withheld,
+        pipeline_version=pipeline.PIPELINE_VERSION,
+    )
+
+
+def _with(result: Analysis, withheld: tuple[Withheld, ...]) -> Analysis:
+    return replace(result, withheld=(*withheld, *result.withheld))

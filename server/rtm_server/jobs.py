@@ -1,0 +1,142 @@
+"""The worker: procrastinate runs one job a recording, in any number of processes."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from typing import Any
+from uuid import UUID
+
+import structlog
+from procrastinate import App, PsycopgConnector, RetryStrategy
+from psycopg import AsyncConnection
+from rtm_signal import analysis as pipeline
+
+from rtm_server import analyses, job_queue, metrics
+from rtm_server.settings import Settings
+from rtm_server.store import Store, Unavailable
+
+log = structlog.get_logger(__name__)
+
+# What should have a result of this pipeline and has none: jobs lost with a queue, or a pipeline that changed.
+_UNFINISHED = """
+SELECT r.recording_id FROM recording r LEFT JOIN analysis_current a USING (tenant_id, recording_id)
+WHERE r.tenant_id = %s AND r.state <> 'incomplete'
+  AND (a.data_version IS DISTINCT FROM r.data_version AND r.state <> 'failed'
+       OR %s AND a.pipeline_version IS DISTINCT FROM %s)
+ORDER BY r.recording_id FOR UPDATE OF r
+"""
+
+
+def make_app(dsn: str, store: Store) -> App:
+    """The queue's application, with its one task and the sweep that finds what is not analysed."""
+    app = App(connector=PsycopgConnector(conninfo=dsn, min_size=1, max_size=4, configure=_become_app))
+
+    @app.task(
+        name=job_queue.ANALYSE,
+        queue=job_queue.QUEUE,
+        retry=RetryStrategy(max_attempts=8, exponential_wait=2, retry_exceptions={Unavailable}),
+    )
+    def analyse(tenant: str, recording: str) -> None:
+        _analyse(store, UUID(tenant), UUID(recording))
+
+    @app.periodic(cron="*/5 * * * *")
+    @app.task(name="sweep", queue=job_queue.QUEUE, queueing_lock="sweep", pass_context=False)
+    def sweep_all(timestamp: int) -> None:
+        del timestamp
+        sweep(store)
+
+    del analyse, sweep_all
+    return app
+
+
+def _analyse(store: Store, tenant: UUID, recording: UUID) -> None:
+    """A recording on which the pipeline breaks is marked and left until more data or a new pipeline come."""
+    try:
+        analyses.analyse(store, tenant, recording)
+    except Unavailable:
+        raise
+    except Exception as error:
+        metrics.ANALYSES.labels("failed").inc()
+        # The kind of error only: its text might hold what was measured.
+        log.error("an analysis broke", recording=str(recording), error=type(error).__name__)
+        with store.tenant_tx(tenant) as tx:
+            tx.execute(
+                "UPDATE recording SET state = 'failed' WHERE tenant_id = %s AND recording_id = %s",
+                (tenant, recording),
+            )
+        raise
+
+
+def sweep(store: Store, *, renew: bool = False) -> int:
+    """Defer a job for every complete recording without a current result; with `renew`, also for older pipelines."""
+    found = 0
+    for tenant in store.tenants():
+        with store.tenant_tx(tenant) as tx:
+            rows = tx.execute(_UNFINISHED, (tenant, renew, pipeline.PIPELINE_VERSION)).fetchall()
+            for row in rows:
+                job_queue.analyse(tx, tenant, row["recording_id"])
+            found += len(rows)
+    return found
+
+
+class Worker:
+    """One worker process' loop, for a main program or a thread of the demo. `run` returns after `stop`."""
+
+    def __init__(self, settings: Settings, store: Store, dsn: str) -> None:
+        """dsn: the application's sign-in, for the queue's own connections."""
+        self._settings = settings
+        self._store = store
+        self._dsn = dsn
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._stopped = threading.Event()
+
+    def run(self, *, until_idle: bool = False) -> None:
+        """Work until stopped, or until nothing waits."""
+        sweep(self._store)
+        asyncio.run(self._work(until_idle))
+
+    def stop(self) -> None:
+        """Finish the job at hand and return from `run`. From any thread."""
+        self._stopped.set()
+        if self._loop is not None and self._task is not None:
+            self._loop.call_soon_threadsafe(self._task.cancel)
+
+    async def _work(self, until_idle: bool) -> None:
+        app = make_app(self._dsn, self._store)
+        self._loop = asyncio.get_running_loop()
+        async with app.open_async():
+            self._task = asyncio.create_task(
+                app.run_worker_async(
+                    queues=[job_queue.QUEUE],
+                    name="homestretch",
+                    concurrency=self._settings.worker_concurrency,
+                    wait=not until_idle,
+                    listen_notify=not until_idle,
+                    delete_jobs="successful",
+                    install_signal_handlers=False,
+                )
+            )
+            if self._stopped.is_set():
+                self._task.cancel()
+            try:
+                await self._task
+            except asyncio.CancelledError:
+                if not self._stopped.is_set():
+                    raise
+
+
+def run(settings: Settings, store: Store, dsn: str) -> None:
+    """`rtm worker`: work until SIGTERM or SIGINT."""
+    worker = Worker(settings, store, dsn)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    worker.run()
+
+
+async def _become_app(connection: AsyncConnection[Any]) -> None:
+    """As in `store`: never more rights than the application's."""
+    await connection.execute("SET ROLE rtm_app")
+    await connection.commit()

@@ -1,0 +1,189 @@
+"""From committed chunks to a day: the worker, the roll-up in the same transaction, dates in the patient's zone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from rtm_server import analyses, jobs
+from rtm_server.ingest import commit_group
+from rtm_server.settings import Settings
+from rtm_server.store import Store
+from rtm_server.testing import (
+    Clinic,
+    Database,
+    make_batch,
+    make_chunks,
+    make_clinic,
+    make_manifest,
+    send_recording,
+    squat_like,
+)
+
+RATE = 50.0
+VALUES = squat_like(int(46 * RATE), RATE)  # 10 movements of 4 s, 3 s of rest before and after
+
+
+def today(zone: str, *, hour: int = 10, days_ago: int = 1) -> datetime:
+    day = datetime.now(ZoneInfo(zone)).date() - timedelta(days=days_ago)
+    return datetime(day.year, day.month, day.day, hour, tzinfo=ZoneInfo(zone))
+
+
+def daily(clinic: Clinic) -> list[dict[str, Any]]:
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        return tx.execute("SELECT * FROM daily ORDER BY local_day, exercise").fetchall()
+
+
+def current(clinic: Clinic, recording: UUID) -> dict[str, Any]:
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        row = tx.execute("SELECT * FROM analysis_current WHERE recording_id = %s", (recording,)).fetchone()
+    assert row is not None
+    return row
+
+
+def test_the_worker_makes_a_day_of_a_recording(
+    clinic: Clinic, settings: Settings, store: Store, database: Database
+) -> None:
+    recording = send_recording(clinic, VALUES, opened=today(clinic.zone), boot=1)
+    jobs.Worker(settings, store, database.dsn).run(until_idle=True)
+    (day,) = daily(clinic)
+    assert day["kind"] == "sensor"
+    assert day["local_day"] == today(clinic.zone).date()
+    assert day["zone"] == clinic.zone
+    assert day["recordings"] == 1
+    assert 9 <= day["repetitions"] <= 11
+    assert day["repetitions"] == current(clinic, recording)["repetitions"]
+    with store.tenant_tx(clinic.tenant) as tx:
+        row = tx.execute("SELECT state FROM recording").fetchone()
+    assert row == {"state": "analysed"}
+
+
+def test_analysing_again_writes_nothing(clinic: Clinic) -> None:
+    recording = send_recording(clinic, VALUES, opened=today(clinic.zone), boot=1)
+    assert analyses.analyse(clinic.store, clinic.tenant, recording)
+    before = daily(clinic)
+    assert not analyses.analyse(clinic.store, clinic.tenant, recording)
+    assert daily(clinic) == before
+
+
+def test_late_data_give_a_second_result_and_the_first_stays(clinic: Clinic) -> None:
+    opened = today(clinic.zone)
+    sent = make_chunks(clinic, VALUES, opened=opened, boot=1)
+    manifest = make_manifest(clinic, opened=opened, boot=1, last=len(VALUES) - 1, lost=((1000, 1249),))
+    commit_group(
+        clinic.store, [make_batch(clinic, *sent[:4], *sent[5:], manifest.to_json())], datetime.now(UTC)
+    )
+    assert analyses.analyse(clinic.store, clinic.tenant, manifest.recording)
+    commit_group(clinic.store, [make_batch(clinic, sent[4])], datetime.now(UTC))
+    assert analyses.analyse(clinic.store, clinic.tenant, manifest.recording)
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        rows = tx.execute("SELECT analysis_no, data_version FROM analysis ORDER BY 1").fetchall()
+    assert [row["analysis_no"] for row in rows] == [1, 2]
+    assert len(daily(clinic)) == 1
+    assert daily(clinic)[0]["recordings"] == 1
+
+
+def test_two_recordings_of_a_day_are_one_day(clinic: Clinic) -> None:
+    first = send_recording(clinic, VALUES, opened=today(clinic.zone, hour=8), boot=1)
+    other = squat_like(len(VALUES), RATE, period_s=5.0)
+    second = send_recording(clinic, other, opened=today(clinic.zone, hour=20), boot=2)
+    for recording in (first, second):
+        analyses.analyse(clinic.store, clinic.tenant, recording)
+    (day,) = daily(clinic)
+    assert day["recordings"] == 2
+    assert day["repetitions"] == sum(current(clinic, each)["repetitions"] for each in (first, second))
+    assert day["first_at"] < day["last_at"] - timedelta(hours=11)
+
+
+def test_a_day_is_the_patients_not_the_clinics(store: Store) -> None:
+    far = make_clinic(store, zone="Pacific/Auckland")
+    opened = today("Pacific/Auckland", hour=1)  # the day before in New York and in UTC
+    recording = send_recording(far, VALUES, opened=opened, boot=1)
+    analyses.analyse(store, far.tenant, recording)
+    assert daily(far)[0]["local_day"] == opened.date()
+    assert opened.astimezone(UTC).date() < opened.date()
+
+
+def test_moving_zone_does_not_redate_the_past(clinic: Clinic) -> None:
+    opened = today(clinic.zone, hour=23)
+    recording = send_recording(clinic, VALUES, opened=opened, boot=1)
+    analyses.analyse(clinic.store, clinic.tenant, recording)
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        tx.execute("UPDATE episode SET timezone = 'Pacific/Kiritimati'")
+        analyses.set_aside(tx, clinic.tenant, recording, None)
+    assert analyses.analyse(clinic.store, clinic.tenant, recording)
+    assert [(day["local_day"], day["zone"]) for day in daily(clinic)] == [(opened.date(), clinic.zone)]
+
+
+@pytest.mark.parametrize("offset", [timedelta(days=40), timedelta(days=-8), timedelta(days=-20000)])
+def test_a_wrong_clock_is_stored_and_makes_no_day(clinic: Clinic, offset: timedelta) -> None:
+    recording = send_recording(clinic, VALUES, opened=datetime.now(UTC) + offset, boot=1)
+    analyses.analyse(clinic.store, clinic.tenant, recording)
+    assert daily(clinic) == []
+    result = current(clinic, recording)
+    assert result["repetitions"] > 0
+    assert "clock" in result["doubts"][0]
+
+
+def test_nothing_counted_is_no_day(clinic: Clinic) -> None:
+    lying = squat_like(2000, RATE, rest_s=1e6)
+    recording = send_recording(clinic, lying, opened=today(clinic.zone), boot=1)
+    analyses.analyse(clinic.store, clinic.tenant, recording)
+    assert daily(clinic) == []
+    assert current(clinic, recording)["doubts"] == ["nothing was counted"]
+
+
+def test_the_same_samples_under_another_name_make_no_second_day(clinic: Clinic) -> None:
+    first = send_recording(clinic, VALUES, opened=today(clinic.zone, days_ago=2), boot=1)
+    second = send_recording(clinic, VALUES, opened=today(clinic.zone), boot=2)
+    for recording in (first, second):
+        analyses.analyse(clinic.store, clinic.tenant, recording)
+    assert len(daily(clinic)) == 1
+    assert "under another name" in current(clinic, second)["doubts"][0]
+
+
+def test_a_simulated_sensor_makes_test_days(store: Store) -> None:
+    simulated = make_clinic(store, simulated=True)
+    recording = send_recording(simulated, VALUES, opened=today(simulated.zone), boot=1)
+    analyses.analyse(store, simulated.tenant, recording)
+    assert [day["kind"] for day in daily(simulated)] == ["test"]
+
+
+def test_the_demos_history_may_be_older_than_its_arrival(store: Store) -> None:
+    demo = make_clinic(store, simulated=True, simulated_counts=True)
+    recording = send_recording(demo, VALUES, opened=today(demo.zone, days_ago=45), boot=1)
+    analyses.analyse(store, demo.tenant, recording)
+    assert [day["kind"] for day in daily(demo)] == ["test"]
+
+
+def test_an_artefact_is_set_aside_and_kept(clinic: Clinic) -> None:
+    recording = send_recording(clinic, VALUES, opened=today(clinic.zone), boot=1)
+    analyses.analyse(clinic.store, clinic.tenant, recording)
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        analyses.set_aside(tx, clinic.tenant, recording, "worn on the other leg")
+    analyses.analyse(clinic.store, clinic.tenant, recording)
+    assert daily(clinic) == []
+    assert current(clinic, recording)["repetitions"] > 0
+
+
+def test_an_unknown_exercise_is_counted_as_generic_and_says_so(clinic: Clinic) -> None:
+    recording = send_recording(clinic, VALUES, opened=today(clinic.zone), boot=1, exercise="moonwalk")
+    analyses.analyse(clinic.store, clinic.tenant, recording)
+    result = current(clinic, recording)
+    assert result["exercise"] == "generic"
+    assert result["result"]["withheld"][0]["why"] == "the exercise moonwalk is not in the catalogue"
+
+
+def test_the_sweep_finds_what_lost_its_job(clinic: Clinic) -> None:
+    recording = send_recording(clinic, VALUES, opened=today(clinic.zone), boot=1)
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        tx.execute("DELETE FROM procrastinate_jobs WHERE lock = %s", (str(recording),))
+    jobs.sweep(clinic.store)
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        waiting = tx.execute(
+            "SELECT status::text FROM procrastinate_jobs WHERE lock = %s", (str(recording),)
+        ).fetchall()
+    assert waiting == [{"status": "todo"}]
