@@ -90,8 +90,7 @@ def doctor(as_json: JsonFlag = False) -> None:
             print_json([finding.as_dict() for finding in findings])
         else:
             for finding in findings:
-                print(
-                    f"{'ok     ' if finding.ok else 'missing' if finding.needed else 'note   '} {finding.text}"
-                )
+                state = "ok" if finding.ok else "missing" if finding.needed else "note"
+                print(f"{state:8}{finding.text}")
         if any(finding.needed and not finding.ok for finding in findings):
             raise typer.Exit(FAILURE)
