@@ -20,6 +20,8 @@ from rtm_signal.time_grid import GriddedSensor
 
 RATE_HZ = 25.0
 """Of the features: voluntary repetitions end below 3 Hz, so that this leaves four harmonics."""
+_LEAST_SAMPLES = 64
+"""A clip shorter than this at RATE_HZ keeps more of its own samples: a hop lasts a third of a second."""
 _LOW_PASS_HZ = 4.0
 """Keeps voluntary limb movement, drops tremor (4-12 Hz), impacts and soft-tissue ringing."""
 _TURN_WINDOW_S = 8.0
@@ -52,11 +54,12 @@ def motion(sources: Sequence[Orientation | GriddedSensor]) -> Motion:
     """Features of sensors that share one grid; a `GriddedSensor` where there is no gyroscope."""
     parts = [_of_orientation(s) if isinstance(s, Orientation) else _of_accelerometer(s) for s in sources]
     rate_hz = sources[0].rate_hz
-    keep = slice(None, None, max(1, int(rate_hz // RATE_HZ)))
+    step = max(1, min(int(rate_hz // RATE_HZ), len(sources[0].t) // _LEAST_SAMPLES))
+    keep = slice(None, None, step)
     posture = np.concatenate([p for p, _ in parts], axis=1)[keep]
     rate = np.concatenate([r for _, r in parts], axis=1)[keep]
     speed = np.max([np.linalg.norm(r[keep], axis=1) for _, r in parts], axis=0)
-    return Motion(sources[0].t[keep], rate_hz / keep.step, posture, rate, speed)
+    return Motion(sources[0].t[keep], rate_hz / step, posture, rate, speed)
 
 
 def _of_orientation(source: Orientation) -> tuple[FloatArray, FloatArray]:

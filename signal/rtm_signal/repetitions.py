@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rtm_signal.features import Motion
 from rtm_signal.recording import FloatArray
 from rtm_signal.repetitions_period import candidate_periods
+from rtm_signal.repetitions_single import lone, recognised
 from rtm_signal.repetitions_tiling import PHASES, Tiling, cycles, refine
 from rtm_signal.segmentation import bouts, is_moving
 
@@ -81,24 +82,49 @@ def find_sets(motion: Motion, *, trimmed: bool = False, known: Sequence[Movement
     if len(motion.t) < 8:
         return []
     moving = is_moving(motion)
+    found: list[FoundSet] = []
     if trimmed:
         one = _best(motion, moving, trimmed=True, known=known)
-        return [] if one is None else [one]
-    found: list[FoundSet] = []
-    for a, b in _with_margin(bouts(motion), motion):
-        found += _in_bout(motion.part(a, b), moving[a:b], known)
-    return found
+        found = [] if one is None else [one]
+    else:
+        for a, b in _with_margin(bouts(motion), motion):
+            found += _in_bout(motion.part(a, b), moving[a:b], known)
+    if found:
+        return found
+    edges = lone(motion, moving, trimmed=trimmed)
+    return [] if edges is None else [_lone_set(motion, *edges)]
+
+
+def _lone_set(motion: Motion, start: FloatArray, end: FloatArray) -> FoundSet:
+    movement = _single(motion, is_moving(motion))
+    return FoundSet(start, end, movement, fit=_LEAST_FIT, likeness=0.0, cycles=1.0)
 
 
 def _in_bout(part: Motion, moving: NDArray[np.bool_], known: Sequence[Movement]) -> list[FoundSet]:
     """The sets of one bout: two where a rest longer than a repetition parts them."""
     one = _best(part, moving, trimmed=False, known=known)
     if one is None:
-        return []
+        return _recognised(part, moving, known)
     spans = _with_margin(bouts(part, max_hold_s=one.movement.duration_s), part)
     parts = [_best(part.part(a, b), moving[a:b], trimmed=False, known=known) for a, b in spans]
     sets = [p for p in parts if p is not None and len(p.start_s) >= _LEAST_PARTED]
     return sets if len(sets) > 1 else [one]
+
+
+def _recognised(part: Motion, moving: NDArray[np.bool_], known: Sequence[Movement]) -> list[FoundSet]:
+    """Repetitions too few to resemble each other, found by the calibrated movement alone."""
+    if not known or not moving.any():
+        return []
+    scale = known[0].scale
+    found = recognised(part, weigh(part, scale), moving, [(k.template, k.duration_s) for k in known])
+    if found is None:
+        return []
+    start, end, template = found
+    own = Movement(template, scale, float(np.median(end - start)), len(start))
+    if max(same_axes(own, kind) for kind in known) < _LEAST_SAME_AXES:
+        return []
+    alike = max(likeness(own, kind) for kind in known)
+    return [FoundSet(start, end, own, fit=alike, likeness=alike, cycles=float(len(start)))]
 
 
 def learn(calibration: Motion, nominal: int | None = None) -> tuple[Movement, ...]:
