@@ -9,8 +9,8 @@ LINE = ("code", "units", "service_date", "decision")
 def differences(expected: Mapping[str, Any], answer: Mapping[str, Any]) -> list[str]:
     """One sentence a difference; empty when the answer is right.
 
-    `lines` must agree exactly in code, units, service date, decision, modifiers (in any order) and `replaces`.
-    Every entry of `not_billable` and `open` must be found, by the keys it names. `error`: a refusal is right.
+    `lines` must agree exactly in code, units, service date, decision, modifiers (any order) and `replaces`.
+    Every entry of `not_billable` and `open` must be found, by the keys it names. `error`: it is refused.
     """
     if "error" in expected:
         return [] if "error" in answer else ["a refusal was expected"]
