@@ -1,0 +1,284 @@
+"""`rtm gateway`: sensors in, recordings to the outbox, the outbox to the server.
+
+SIGTERM (a cancelled `run`) seals and stores what has come and says goodbye; SIGKILL loses nothing that
+reached the outbox: the next start goes on with the same recording, asks the sensors' memories for the
+rest, and sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from rtm_gateway import live
+from rtm_gateway.boot import gateway_boot
+from rtm_gateway.drivers import SampleBlock, create
+from rtm_gateway.keys import load_or_create_key
+from rtm_gateway.link import Event, LinkEvent, SensorLink
+from rtm_gateway.outbox import Outbox, OutboxEvent
+from rtm_gateway.radio import Found, Radio, open_radio
+from rtm_gateway.recorder import Recorder
+from rtm_gateway.recording_life import RecordingLife
+from rtm_gateway.sealer import Sealer
+from rtm_gateway.settings import GatewaySettings, SensorSettings
+from rtm_gateway.uplink import Broker, Uplink
+from rtm_signal.wire import Command
+
+_log = logging.getLogger(__name__)
+
+_SCAN_S: Final = 5.0
+_FREE_EVERY_S: Final = 30.0
+_MEGABYTE: Final = 1 << 20
+
+
+class GatewayError(Exception):
+    """The gateway cannot start; the message is one plain sentence."""
+
+
+async def run(settings: GatewaySettings) -> None:
+    """Run until cancelled."""
+    gateway = Gateway(settings)
+    try:
+        await gateway.run()
+    finally:
+        gateway.close()
+
+
+class Gateway:
+    """All parts of one gateway, wired together."""
+
+    def __init__(self, settings: GatewaySettings, radio: Radio | None = None) -> None:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._settings = settings
+        self._radio = radio or open_radio(settings.radio, settings.data_dir / "radio")
+        self.outbox = Outbox(
+            settings.data_dir / "outbox.db",
+            load_or_create_key(settings.key_path),
+            limit_bytes=settings.outbox_limit_mb * _MEGABYTE,
+            on_event=_log_outbox,
+        )
+        life = RecordingLife(
+            settings.tenant, settings.gateway, self.outbox.recall("life"), now_s=time.monotonic()
+        )
+        sealer = Sealer(settings.tenant, gateway_boot())
+        self.recorder = Recorder(
+            self.outbox, sealer, life, open_on_motion=settings.open_on_motion, on_stored=self._stored
+        )
+        self._sensors = {
+            sensor.sensor: _Sensor(sensor, self._radio, self.recorder, self._on_block, self._on_event)
+            for sensor in settings.sensors
+        }
+        self.uplink: Uplink | None = None
+        if settings.mqtt_url is not None:
+            broker = Broker.from_url(
+                settings.mqtt_url,
+                ca=settings.mqtt_ca,
+                certificate=settings.mqtt_certificate,
+                key=settings.mqtt_key,
+            )
+            self.uplink = Uplink(
+                broker, settings.gateway, self.outbox, on_command=self._command, status=self._status
+            )
+        self._live = live.Live(self._publish_live, live.load_counter())
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def run(self) -> None:
+        """Until cancelled. A part that fails by a mistake of ours takes the whole down, loudly."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.recorder.run())
+                if self.uplink is not None:
+                    group.create_task(self.uplink.run())
+                if self._sensors:
+                    group.create_task(self._find_sensors(group))
+        finally:
+            await self._radio.close()
+
+    def close(self) -> None:
+        """Close the outbox."""
+        self.outbox.close()
+
+    async def _find_sensors(self, group: asyncio.TaskGroup) -> None:
+        """Scan until every sensor was seen once; from then on its link looks after itself."""
+        missing = dict(self._sensors)
+        while missing:
+            try:
+                found = await self._radio.scan(_SCAN_S)
+            except (OSError, TimeoutError) as error:
+                _log.warning("the radio cannot scan: %s", error)
+                await asyncio.sleep(_SCAN_S)
+                continue
+            for key, sensor in list(missing.items()):
+                match = sensor.pick(found)
+                if match is not None:
+                    group.create_task(sensor.run(match))
+                    del missing[key]
+
+    def _on_block(self, sensor: SensorSettings, link: SensorLink, block: SampleBlock) -> None:
+        spec = next((spec for spec in link.driver.streams() if spec.name == block.stream), None)
+        if spec is None:
+            return
+        self.recorder.on_block(sensor.sensor, spec, block)
+        self._live.on_block(self.recorder.recording, self.recorder.exercise, sensor.placement, spec, block)
+
+    def _on_event(self, sensor: SensorSettings, event: LinkEvent) -> None:
+        _log.info("%s", event.what, extra={"sensor": str(sensor.sensor), "event": event.kind.value})
+        if event.kind is Event.RESYNCED:
+            self.recorder.resynced(sensor.sensor, event.spans)
+        elif event.kind is Event.SENSOR and event.reply is not None:
+            self._sensors[sensor.sensor].button(event)
+
+    def _stored(self, sensor: UUID, boot: int, up_to: int) -> None:
+        self._keep(self._sensors[sensor].free(boot, up_to))
+
+    def _command(self, command: Command) -> None:
+        """What the server asks for. Anything not understood is counted by the log and changes nothing."""
+        try:
+            self._obey(command)
+        except (TypeError, ValueError) as error:
+            _log.warning("a command of the server cannot be carried out: %s", error)
+
+    def _obey(self, command: Command) -> None:
+        arguments = command.args
+        if command.do == "start":
+            recording = arguments.get("recording")
+            self.recorder.open(
+                "start",
+                exercise=_text(arguments.get("exercise")) or self._settings.exercise,
+                recording=None if recording is None else UUID(_text(recording)),
+            )
+        elif command.do == "stop":
+            self.recorder.close("stop")
+        elif command.do == "blink":
+            sensor = self._sensors.get(UUID(_text(arguments.get("sensor"))))
+            if sensor is not None:
+                self._keep(sensor.blink())
+        elif command.do == "settings":
+            self.recorder.watch(bool(arguments.get("watched", False)))
+        else:
+            _log.warning("the command %s is not carried out by this gateway yet", command.do)
+
+    def _keep(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _publish_live(self, message: Mapping[str, Any]) -> None:
+        if self.uplink is not None:
+            self.uplink.publish_live(message)
+
+    def _status(self) -> dict[str, Any]:
+        recording = self.recorder.recording
+        return {
+            "recording": None if recording is None else str(recording),
+            "dropped_samples": self.recorder.dropped_samples,
+            "sensors": [sensor.status() for sensor in self._sensors.values()],
+        }
+
+
+class _Sensor:
+    """One configured sensor and its link."""
+
+    def __init__(
+        self, settings: SensorSettings, radio: Radio, recorder: Recorder, on_block: Any, on_event: Any
+    ) -> None:
+        self._settings = settings
+        self._radio = radio
+        self._recorder = recorder
+        self._on_block = on_block
+        self._on_event = on_event
+        self._driver = create(settings.profile)
+        self._link: SensorLink | None = None
+        self._battery: float | None = None
+        self._freed_s: dict[int, float] = {}
+        recorder.add_sensor(settings.sensor, settings.placement, has_flash=self._driver.has_flash)
+
+    def pick(self, found: Iterable[Found]) -> Found | None:
+        """The strongest that has our address, or our name, or (with neither) our driver's advertisement."""
+        wanted = self._settings
+        for device, advertisement in found:
+            name = advertisement.local_name or device.name
+            if wanted.address is not None:
+                if device.address.lower() == wanted.address.lower():
+                    return device, advertisement
+            elif wanted.name is not None:
+                if name == wanted.name:
+                    return device, advertisement
+            elif type(self._driver).matches(advertisement):
+                return device, advertisement
+        return None
+
+    async def run(self, found: Found) -> None:
+        """Keep the sensor connected."""
+        link = SensorLink(
+            found[0],
+            self._driver,
+            radio=self._radio,
+            on_block=lambda block: self._on_block(self._settings, link, block),
+            on_event=self._event,
+            have=self._recorder.have(self._settings.sensor),
+            bound=self._settings.serial,
+        )
+        self._link = link
+        await link.run()
+
+    async def free(self, boot: int, up_to: int) -> None:
+        """Let the sensor forget what the outbox has synced; twice a minute is often enough."""
+        now = time.monotonic()
+        if self._link is None or now - self._freed_s.get(boot, -_FREE_EVERY_S) < _FREE_EVERY_S:
+            return
+        self._freed_s[boot] = now
+        await self._link.free(boot, up_to)
+
+    async def blink(self) -> None:
+        """Make the sensor show itself."""
+        if self._link is not None:
+            await self._link.blink()
+
+    def button(self, event: LinkEvent) -> None:
+        """An event of the sensor: its button opens a recording, and closes the open one."""
+        if event.reply is None or not self._is_button(event):
+            return
+        if self._recorder.recording is None:
+            self._recorder.open("button")
+        else:
+            self._recorder.close("stop")
+
+    def status(self) -> dict[str, Any]:
+        """For the heartbeat: ids, placement, link, battery and counters; nothing personal."""
+        link = self._link
+        return {
+            "sensor": str(self._settings.sensor),
+            "placement": self._settings.placement,
+            "connected": link is not None and link.connected,
+            "battery": self._battery,
+            "samples": 0 if link is None else link.counters.samples,
+            "malformed": 0 if link is None else link.counters.malformed,
+            "gap_samples": 0 if link is None else link.counters.gap_samples,
+        }
+
+    def _event(self, event: LinkEvent) -> None:
+        if event.kind is Event.BATTERY:
+            self._battery = event.value
+        self._on_event(self._settings, event)
+
+    def _is_button(self, event: LinkEvent) -> bool:
+        buttons: frozenset[int] = getattr(self._driver, "buttons", frozenset())
+        return event.reply is not None and event.reply.kind in buttons
+
+
+def _text(value: object) -> str:
+    """A text argument of a command; empty where there is none."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise TypeError("an argument is not a text")
+    return value
+
+
+def _log_outbox(event: OutboxEvent) -> None:
+    _log.warning("%s", event.detail, extra={"event": event.kind})

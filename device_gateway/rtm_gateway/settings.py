@@ -1,0 +1,95 @@
+"""Settings of `rtm gateway`: `RTM_*` variables, or `rtm.toml` in the working directory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class SensorSettings(BaseModel):
+    """One sensor of this home.
+
+    sensor: its id on the server. address: Bluetooth address; or name: what it advertises. profile: the
+    driver (`homestretch`, `polar-pmd`, ...). placement: where it is worn. serial: bound identity; another
+    sensor at this address is refused.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sensor: UUID
+    profile: str = "homestretch"
+    placement: str = Field(pattern="^[a-z_]{1,64}$")
+    address: str | None = None
+    name: str | None = None
+    serial: str | None = None
+
+
+def _default_data_dir() -> Path:
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "homestretch" / "gateway"
+
+
+class GatewaySettings(BaseSettings):
+    """Everything a gateway is told.
+
+    tenant, gateway: ids from the server. mqtt_url: `mqtt://user:password@host:1883` or `mqtts://`; None =
+    collect and keep, send nothing. mqtt_ca, mqtt_certificate, mqtt_key: PEM files of the TLS connection.
+    data_dir: the outbox, bonds and (unless key_file names another place) the outbox's key. radio: `native`,
+    or `bumble:` and a bumble transport. sensors: the wearables of this home. exercise: what a recording is of
+    when nobody says otherwise. open_on_motion: movement alone opens a recording. outbox_limit_mb: most that
+    may wait for the server.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="RTM_", toml_file="rtm.toml", extra="ignore", frozen=True, env_nested_delimiter="__"
+    )
+
+    tenant: UUID
+    gateway: UUID
+    mqtt_url: str | None = None
+    mqtt_ca: Path | None = None
+    mqtt_certificate: Path | None = None
+    mqtt_key: Path | None = None
+    data_dir: Path = Field(default_factory=_default_data_dir)
+    key_file: Path | None = None
+    radio: str = "native"
+    sensors: tuple[SensorSettings, ...] = ()
+    exercise: str | None = None
+    open_on_motion: bool = True
+    outbox_limit_mb: int = Field(default=2048, ge=1)
+
+    @property
+    def key_path(self) -> Path:
+        """Where the outbox's key is."""
+        return self.key_file or self.data_dir / "outbox.key"
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Ids and addresses that stand twice are a mistake that would mix two sensors."""
+        super().model_post_init(context)
+        for what in ("sensor", "address", "name"):
+            given = [getattr(each, what) for each in self.sensors if getattr(each, what) is not None]
+            if len(set(given)) != len(given):
+                raise ValueError(f"two sensors have the same {what}")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the file."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
