@@ -1,0 +1,191 @@
+"""`rtm verify`: is everything that was acknowledged here, once, unaltered, and do all derived numbers follow from it?
+
+Compares the database with the ack journals (written outside it), every ciphertext with its hash, stored samples with
+what gateways declared lost, the audit chain with itself, and the roll-up with the analyses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from rtm_signal import chunk as chunks
+
+from rtm_server import ack_journal, audit, rollup
+from rtm_server.crypto import patient_place
+from rtm_server.errors import CryptoError
+from rtm_server.store import Store, Tx
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage, how many of its steps are done, and how many there are."""
+
+_KEYS = "SELECT stream_id, boot, first_index, n, t_key FROM chunk WHERE tenant_id = %s"
+
+_CONTENT = """
+SELECT stream_id, boot, first_index, n, t_key, patient_id, sha256, ciphertext
+FROM chunk WHERE tenant_id = %s ORDER BY stream_id, boot, first_index, n DESC, t_key
+"""
+
+_TWICE = """
+SELECT coalesce(sum(times - 1), 0)::bigint AS n FROM (
+    SELECT count(*) AS times FROM chunk WHERE tenant_id = %s GROUP BY stream_id, boot, first_index, n) AS g
+"""
+
+# Index spans: what the gateway declared lost, what is not stored, and where the two differ.
+_GAPS = """
+WITH g AS (
+    SELECT s.lost, int8multirange(int8range(s.first_index, s.last_index, '[]')) - coalesce((
+        SELECT range_agg(int8range(c.first_index, c.first_index + c.n)) FROM chunk c
+        WHERE c.tenant_id = s.tenant_id AND c.stream_id = s.stream_id AND c.boot = s.boot
+          AND c.first_index BETWEEN s.first_index - %(longest)s AND s.last_index), '{}') AS missing
+    FROM recording_stream s WHERE s.tenant_id = %(tenant)s)
+SELECT coalesce(sum((SELECT count(*) FROM unnest(lost))), 0)::bigint AS reported,
+       coalesce(sum((SELECT count(*) FROM unnest(missing))), 0)::bigint AS found,
+       coalesce(sum((SELECT count(*) FROM unnest((missing - lost) + (lost - missing)))), 0)::bigint AS different
+FROM g
+"""
+
+
+@dataclass(slots=True)
+class _Report:
+    acknowledged: int = 0
+    stored: int = 0
+    missing: int = 0
+    duplicated: int = 0
+    altered: int = 0
+    reported: int = 0
+    found: int = 0
+    different: int = 0
+    entries: int = 0
+    first_bad: str | None = None
+    checked: int = 0
+    rollups_different: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def fault(self, n: int, sentence: str) -> None:
+        if n:
+            self.faults.append(sentence.format(n=n))
+
+
+def run(store: Store, data_dir: Path, progress: Progress | None = None) -> dict[str, Any]:
+    """The JSON document of `rtm verify` over all tenants."""
+    return check(store, data_dir, progress)[0]
+
+
+def check(store: Store, data_dir: Path, progress: Progress | None = None) -> tuple[dict[str, Any], list[str]]:
+    """The document, and one sentence a fault, the first of which the command prints."""
+    report = _Report()
+    journal: dict[UUID, set[str]] = {}
+    for tenant, key in ack_journal.acknowledged(data_dir):
+        journal.setdefault(tenant, set()).add(key)
+    tenants = store.tenants()
+    for number, tenant in enumerate(tenants, 1):
+        with store.tenant_tx(tenant) as tx:
+            _chunks(store, tx, tenant, journal.pop(tenant, set()), report, progress)
+            _gaps(tx, tenant, report)
+            _audit(tx, tenant, report)
+            _rollups(tx, tenant, report)
+        if progress is not None:
+            progress("clinics", number, len(tenants))
+    for keys in journal.values():  # a clinic that is gone altogether
+        report.acknowledged += sum(key.startswith("c:") for key in keys)
+        report.missing += len(keys)
+    _sentences(report)
+    document = {
+        "chunks": {
+            "acknowledged": report.acknowledged,
+            "stored": report.stored,
+            "missing": report.missing,
+            "duplicated": report.duplicated,
+            "altered": report.altered,
+        },
+        "gaps": {"reported": report.reported, "found": report.found, "different": report.different},
+        "audit": {"entries": report.entries, "first_bad": report.first_bad},
+        "rollups": {"checked": report.checked, "different": report.rollups_different},
+        "ok": not report.faults,
+    }
+    return document, report.faults
+
+
+def _chunks(
+    store: Store, tx: Tx, tenant: UUID, acknowledged: set[str], report: _Report, progress: Progress | None
+) -> None:
+    stored = {str(_key(row)) for row in tx.execute(_KEYS, (tenant,))}
+    manifests = {
+        f"m:{row['recording_id']}:{revision}"
+        for row in tx.execute("SELECT recording_id, revision FROM recording WHERE tenant_id = %s", (tenant,))
+        for revision in range(1, row["revision"] + 1)  # a newer revision stands for those before it
+    }
+    report.acknowledged += sum(key.startswith("c:") for key in acknowledged)
+    report.stored += len(stored)
+    report.missing += len(acknowledged - stored - manifests)
+    twice = tx.execute(_TWICE, (tenant,)).fetchone()
+    report.duplicated += 0 if twice is None else twice["n"]
+    with tx.cursor(
+        name="verify_chunks"
+    ) as cursor:  # a server-side cursor: the archive does not fit in memory
+        cursor.itersize = 500
+        for number, row in enumerate(cursor.execute(_CONTENT, (tenant,)), 1):
+            report.altered += _altered(store, tx, tenant, row)
+            if progress is not None and number % 500 == 0:
+                progress("chunks", number, len(stored))
+
+
+def _altered(store: Store, tx: Tx, tenant: UUID, row: dict[str, Any]) -> bool:
+    """Whether a stored chunk is other than it was acknowledged. An erased patient's cannot be read, and need not be."""
+    try:
+        key = store.patient_key(tx, tenant, row["patient_id"])
+    except CryptoError:
+        return False
+    name = _key(row)
+    try:
+        plain = key.open(row["ciphertext"], patient_place(tenant, row["patient_id"], str(name)))
+        header = chunks.peek(plain)
+    except (CryptoError, chunks.ChunkError):
+        return True
+    return hashlib.sha256(plain).digest() != row["sha256"] or header.key != name or header.tenant != tenant
+
+
+def _gaps(tx: Tx, tenant: UUID, report: _Report) -> None:
+    row = tx.execute(_GAPS, {"tenant": tenant, "longest": chunks.MAX_SAMPLES}).fetchone()
+    if row is not None:
+        report.reported += row["reported"]
+        report.found += row["found"]
+        report.different += row["different"]
+
+
+def _audit(tx: Tx, tenant: UUID, report: _Report) -> None:
+    chain = audit.check(tx, tenant)
+    report.entries += chain.entries
+    if chain.first_bad is not None and report.first_bad is None:
+        report.first_bad = f"{tenant}/{chain.first_bad}"
+
+
+def _rollups(tx: Tx, tenant: UUID, report: _Report) -> None:
+    columns = ("patient_id", "local_day", "exercise", "kind")
+
+    def by_key(rows: list[dict[str, Any]]) -> dict[tuple[Any, ...], dict[str, Any]]:
+        return {tuple(row[column] for column in columns): row for row in rows}
+
+    wanted = by_key(rollup.recompute(tx, tenant))
+    have = by_key(tx.execute("SELECT * FROM daily WHERE tenant_id = %s", (tenant,)).fetchall())
+    report.checked += len(wanted)
+    report.rollups_different += sum(wanted.get(key) != have.get(key) for key in wanted.keys() | have.keys())
+
+
+def _sentences(report: _Report) -> None:
+    report.fault(report.missing, "{n} acknowledged items are not stored")
+    report.fault(report.duplicated, "{n} chunks are stored twice under different times of sealing")
+    report.fault(report.altered, "{n} stored chunks are not what was acknowledged")
+    report.fault(report.different, "{n} gaps differ from what the gateways reported")
+    if report.first_bad is not None:
+        report.faults.append(f"the audit chain is broken at entry {report.first_bad}")
+    report.fault(report.rollups_different, "{n} daily roll-ups do not follow from the analyses")
+
+
+def _key(row: dict[str, Any]) -> chunks.ChunkKey:
+    return chunks.ChunkKey(row["stream_id"], row["boot"], row["first_index"], row["n"], row["t_key"])
