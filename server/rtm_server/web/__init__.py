@@ -1,0 +1,1 @@
+"""Pages of the three people: the therapist, the patient and the billing clerk."""

@@ -1,0 +1,1 @@
+"""The month of the billing clerk: lines, reasons, release, export."""

@@ -1,0 +1,213 @@
+"""The month: every episode's ledger evaluated by `rtm_billing`, beside the lines that people have released."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from rtm_billing import RULES_VERSION
+
+from rtm_server import ledger
+from rtm_server.enrol import user_name
+from rtm_server.store import Store, Tx
+from rtm_server.web import clinic
+from rtm_server.web.billing.views import Line, Month, NotBillable, OpenPeriod, State
+from rtm_server.web.clinic import Clinic, Episode
+from rtm_server.web.errors import ConflictError
+from rtm_server.web.policy import Actor
+
+# Every episode that was open at some time of the month or of the two before, whose windows may end in it.
+_EPISODES = """
+SELECT e.patient_id, e.episode_id, e.timezone, e.started, e.discharged, e.organ_system, e.title_enc,
+       p.identifiers_enc
+FROM episode e
+JOIN patient p ON p.tenant_id = e.tenant_id AND p.patient_id = e.patient_id
+WHERE e.tenant_id = %(tenant)s AND p.erased_at IS NULL AND e.started <= %(last)s
+  AND (e.discharged IS NULL OR e.discharged >= %(early)s)
+ORDER BY e.episode_id
+"""
+_STORED = """
+SELECT l.line_id, l.episode_id, l.code, l.units, l.modifiers, l.service_date, l.period_from, l.period_to, l.decision,
+       l.reasons, l.evidence, l.rules_version, l.state, v.actor_id, v.at, v.reason, u.name_enc
+FROM claim_line l
+LEFT JOIN claim_line_event v ON v.tenant_id = l.tenant_id AND v.line_id = l.line_id AND v.event_no = 1
+LEFT JOIN app_user u ON u.tenant_id = v.tenant_id AND u.user_id = v.actor_id
+WHERE l.tenant_id = %(tenant)s AND l.service_date BETWEEN %(first)s AND %(last)s
+  AND l.state NOT IN ('rejected', 'withdrawn')
+"""
+_RELEASE = """
+INSERT INTO claim_line (tenant_id, line_id, episode_id, code, units, modifiers, service_date, period_from, period_to,
+                        decision, reasons, evidence, rules_version, created_at)
+VALUES (%(tenant)s, %(id)s, %(episode)s, %(code)s, %(units)s, %(modifiers)s, %(service_date)s, %(from)s, %(to)s,
+        %(decision)s, %(reasons)s, %(evidence)s, %(rules)s, %(now)s)
+ON CONFLICT DO NOTHING RETURNING line_id
+"""
+_EVENT = """
+INSERT INTO claim_line_event (tenant_id, line_id, event_no, state, actor_id, reason, at)
+VALUES (%(tenant)s, %(id)s, 1, 'approved', %(actor)s, %(reason)s, %(now)s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A line of the month with what a release stores beside it."""
+
+    line: Line
+    episode: UUID
+    evidence: Mapping[str, Any]
+    rules_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """The month with its lines by key."""
+
+    month: Month
+    found: Mapping[str, Found]
+
+
+def last_day(first: date) -> date:
+    """The month's last day."""
+    return (first + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+
+
+def load(store: Store, tx: Tx, at: Clinic, first: date, now: datetime) -> Evaluated:
+    """Evaluate the month as of today in the clinic's zone."""
+    last, today = last_day(first), at.today(now)
+    scope = {"tenant": at.tenant, "first": first, "last": last, "early": first - timedelta(days=62)}
+    items = clinic.episodes_from(store, tx, at.tenant, tx.execute(_EPISODES, scope).fetchall())
+    by_episode = {item.episode: item for item in items}
+    found = _stored(store, tx, at, scope, by_episode)
+    not_billable: list[NotBillable] = []
+    open_periods: list[OpenPeriod] = []
+    warnings: list[str] = []
+    for item in items:
+        result = ledger.evaluation(tx, at.tenant, item.episode, today)
+        for fresh in _evaluated(item, result):
+            if first <= fresh.line.service_date <= last:
+                found.setdefault(fresh.line.key, fresh)
+        not_billable += [
+            NotBillable(item.name, item.record_number, entry["code"], _period(entry["period"]), entry["why"])
+            for entry in result["not_billable"]
+            if first <= _period(entry["period"])[1] <= last
+        ]
+        open_periods += _open(item, result, first, last)
+        warnings += [f"{item.name}: {text}" for text in result["warnings"]]
+    lines = sorted(
+        (f.line for f in found.values()), key=lambda n: (n.name.casefold(), n.code, n.service_date)
+    )
+    not_billable.sort(key=lambda n: (n.name.casefold(), n.code, n.period))
+    open_periods.sort(key=lambda n: (n.name.casefold(), n.codes, n.period))
+    month = Month(first, lines, not_billable, open_periods, warnings, RULES_VERSION, now, at.zone)
+    return Evaluated(month, found)
+
+
+def _evaluated(item: Episode, result: Mapping[str, Any]) -> Iterable[Found]:
+    for entry in result["lines"]:
+        period = _period(entry["period"])
+        line = Line(
+            key=_key(item.episode, entry["code"], period),
+            name=item.name,
+            account=item.record_number,
+            code=entry["code"],
+            units=entry["units"],
+            modifiers=tuple(entry["modifiers"]),
+            service_date=date.fromisoformat(entry["service_date"]),
+            period=period,
+            decision=entry["decision"],
+            state=State.HOLD if entry["decision"] == "hold" else State.READY,
+            reasons=tuple(entry["reasons"]),
+        )
+        yield Found(line, item.episode, entry["evidence"], result["rules_version"])
+
+
+def _open(item: Episode, result: Mapping[str, Any], first: date, last: date) -> list[OpenPeriod]:
+    """Periods that touch the month and still run."""
+    return [
+        OpenPeriod(
+            item.name,
+            item.record_number,
+            tuple(entry["codes"]),
+            period,
+            entry["have"],
+            entry["need"],
+            entry["unit"],
+            entry["days_left"],
+            entry["reachable"],
+        )  # fmt: skip
+        for entry in result["open"]
+        if (period := _period(entry["period"]))[0] <= last and period[1] >= first
+    ]
+
+
+def _stored(
+    store: Store, tx: Tx, at: Clinic, scope: Mapping[str, Any], items: Mapping[UUID, Episode]
+) -> dict[str, Found]:
+    """Lines somebody has released. They stand as they were released, whatever the evidence says today."""
+    found: dict[str, Found] = {}
+    for row in tx.execute(_STORED, scope).fetchall():
+        item = items.get(row["episode_id"])
+        period = (row["period_from"], row["period_to"])
+        by = None
+        if row["name_enc"] is not None:
+            by = user_name(store, tx, at.tenant, row["actor_id"], row["name_enc"])
+        line = Line(
+            key=_key(row["episode_id"], row["code"], period),
+            name="Erased patient" if item is None else item.name,
+            account="" if item is None else item.record_number,
+            code=row["code"],
+            units=row["units"],
+            modifiers=tuple(row["modifiers"]),
+            service_date=row["service_date"],
+            period=period,
+            decision=row["decision"],
+            state=State.RELEASED,
+            reasons=tuple(row["reasons"]),
+            released_by=by,
+            released_at=row["at"],
+            release_reason=row["reason"] or None,
+        )
+        found[line.key] = Found(line, row["episode_id"], row["evidence"], row["rules_version"])
+    return found
+
+
+def release(tx: Tx, who: Actor, chosen: Sequence[Found], reason: str, now: datetime) -> None:
+    """Approve lines in this person's name. All or none: a line somebody else took first is a ConflictError."""
+    for item in chosen:
+        line = item.line
+        values = {
+            "tenant": who.tenant,
+            "id": uuid4(),
+            "episode": item.episode,
+            "code": line.code,
+            "units": line.units,
+            "modifiers": list(line.modifiers),
+            "service_date": line.service_date,
+            "from": line.period[0],
+            "to": line.period[1],
+            "decision": line.decision,
+            "reasons": list(line.reasons),
+            "evidence": json.dumps(item.evidence, default=str),
+            "rules": item.rules_version,
+            "actor": who.user,
+            "reason": reason,
+            "now": now,
+        }
+        if tx.execute(_RELEASE, values).fetchone() is None:
+            raise ConflictError("One of these lines was released in the meantime. Nothing was changed.")
+        tx.execute(_EVENT, values)
+
+
+def _key(episode: UUID, code: str, period: tuple[date, date]) -> str:
+    """Names a line within a month as the store's unique key does; nothing personal in it."""
+    return f"{episode}.{code}.{period[0]:%Y%m%d}"
+
+
+def _period(pair: Sequence[str | None]) -> tuple[date, date]:
+    """First and last day; an open end is as far as dates go."""
+    first, last = pair
+    return date.fromisoformat(first) if first else date.min, date.fromisoformat(last) if last else date.max

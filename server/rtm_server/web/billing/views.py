@@ -1,0 +1,126 @@
+"""What the month shows."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a line stands. A `hold` needs a person's reason; `ready` may be released in bulk."""
+
+    HOLD = "hold"
+    READY = "ready"
+    RELEASED = "released"
+
+
+STATE_WORDS = {State.HOLD: "On hold", State.READY: "Ready", State.RELEASED: "Released"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One claim line the evidence supports, or holds. `key` names it within its month."""
+
+    key: str
+    name: str
+    account: str
+    code: str
+    units: int
+    modifiers: tuple[str, ...]
+    service_date: date
+    period: tuple[date, date]
+    decision: str
+    state: State
+    reasons: tuple[str, ...]
+    released_by: str | None = None
+    released_at: datetime | None = None
+    release_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotBillable:
+    """A code that is not billed, and why."""
+
+    name: str
+    account: str
+    code: str
+    period: tuple[date, date]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPeriod:
+    """A period still running, as facts."""
+
+    name: str
+    account: str
+    codes: tuple[str, ...]
+    period: tuple[date, date]
+    have: int
+    need: int
+    unit: str
+    days_left: int
+    reachable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """The page of `/billing/{YYYY-MM}`; `first` is the month's first day."""
+
+    first: date
+    lines: Sequence[Line]
+    not_billable: Sequence[NotBillable]
+    open_periods: Sequence[OpenPeriod]
+    warnings: Sequence[str]
+    rules_version: str
+    as_of: datetime
+    zone: str
+
+    def in_state(self, state: State) -> list[Line]:
+        """Lines of one state by patient, code and date."""
+        return sorted(
+            (line for line in self.lines if line.state is state),
+            key=lambda line: (line.name.casefold(), line.code, line.service_date),
+        )
+
+    @property
+    def totals(self) -> list[tuple[str, int, int, int]]:
+        """(code, units ready, units on hold, units released), by code."""
+        counts: Counter[tuple[str, State]] = Counter()
+        for line in self.lines:
+            counts[line.code, line.state] += line.units
+        codes = sorted({code for code, _ in counts})
+        return [
+            (code, counts[code, State.READY], counts[code, State.HOLD], counts[code, State.RELEASED])
+            for code in codes
+        ]
+
+    @property
+    def sentence(self) -> str:
+        """The month in one line."""
+        ready, hold, released = (len(self.in_state(s)) for s in (State.READY, State.HOLD, State.RELEASED))
+        if not self.lines:
+            return "No claim lines yet"
+        return f"{ready} ready, {hold} on hold, {released} released"
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceItem:
+    """One fact a line stands on: a day with data, a time entry or a contact."""
+
+    kind: str
+    when: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinePage:
+    """The page of one line with its evidence and its history."""
+
+    month: date
+    line: Line
+    evidence: Sequence[EvidenceItem]
+    rules_version: str
+    as_of: datetime
+    zone: str

@@ -1,0 +1,1 @@
+"""Passwords, sessions, throttling and the sign-in page."""

@@ -1,0 +1,226 @@
+"""Live counts in, commands out.
+
+The hub holds the newest live message of each gateway in this process; it may be lost without harm. `MqttLive` fills it
+from `rtm/v1/+/live` and publishes to `rtm/v1/{gateway}/cmd` (docs/reference/mqtt.md).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+from uuid import UUID, uuid4
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from rtm_server.web.errors import UnavailableError
+
+LIVE_TOPIC = "rtm/v1/+/live"
+FRESH_S = 10.0  # a live message is sent at least every second while a recording is open
+LARGEST_MESSAGE = 4096  # bytes; a live message has about a hundred
+REMEMBERED_SETS = 10_000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The newest count of a gateway's open recording. `heard` is monotonic seconds."""
+
+    recording: UUID
+    exercise: str | None
+    count: int
+    heard: float
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSet:
+    """A set this process has asked a gateway to record."""
+
+    recording: UUID
+    tenant: UUID
+    patient: UUID
+    gateway: UUID
+    exercise: str | None
+
+
+class Commands(Protocol):
+    """What a page asks of a home's gateway. Raises UnavailableError when the broker is not reachable."""
+
+    def start(self, gateway: UUID, recording: UUID, exercise: str | None) -> None:
+        """Open a recording."""
+
+    def stop(self, gateway: UUID, recording: UUID) -> None:
+        """Close it."""
+
+
+class NoCommands:
+    """Where no broker is set up: says so instead of pretending."""
+
+    def start(self, gateway: UUID, recording: UUID, exercise: str | None) -> None:
+        """Refuse."""
+        del gateway, recording, exercise
+        raise UnavailableError("The connection to your sensor's gateway is not set up.")
+
+    def stop(self, gateway: UUID, recording: UUID) -> None:
+        """Refuse."""
+        self.start(gateway, recording, None)
+
+
+class LiveHub:
+    """Newest counts and open sets, shared by threads. Bounded: the oldest sets fall off first."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._live: dict[UUID, Live] = {}
+        self._sets: dict[UUID, OpenSet] = {}
+        self._streams: dict[UUID, int] = {}
+
+    def heard(self, gateway: UUID, recording: UUID, exercise: str | None, count: int) -> None:
+        """A live message has come."""
+        with self._lock:
+            self._live[gateway] = Live(recording, exercise, count, self._clock())
+
+    def opened(self, running: OpenSet) -> None:
+        """A set was started from a page."""
+        with self._lock:
+            self._sets[running.recording] = running
+            while len(self._sets) > REMEMBERED_SETS:
+                del self._sets[next(iter(self._sets))]
+
+    def closed(self, recording: UUID) -> None:
+        """A set was stopped."""
+        with self._lock:
+            self._sets.pop(recording, None)
+
+    def set_of(self, recording: UUID) -> OpenSet | None:
+        """The set with this recording, while it runs."""
+        with self._lock:
+            return self._sets.get(recording)
+
+    def running(self, tenant: UUID, patient: UUID, gateways: frozenset[UUID]) -> UUID | None:
+        """The recording a patient has open: started here, or heard of from one of the patient's gateways."""
+        with self._lock:
+            for known in self._sets.values():
+                if known.tenant == tenant and known.patient == patient:
+                    return known.recording
+            now = self._clock()
+            for gateway in gateways:
+                live = self._live.get(gateway)
+                if live is not None and now - live.heard < FRESH_S:
+                    return live.recording
+        return None
+
+    def count(self, gateway: UUID, recording: UUID) -> int | None:
+        """Repetitions so far; None when nothing was heard of this recording."""
+        with self._lock:
+            live = self._live.get(gateway)
+        return live.count if live is not None and live.recording == recording else None
+
+    def enter_stream(self, user: UUID, limit: int) -> bool:
+        """Take one of a person's places for a stream; False when all are taken."""
+        with self._lock:
+            if self._streams.get(user, 0) >= limit:
+                return False
+            self._streams[user] = self._streams.get(user, 0) + 1
+            return True
+
+    def leave_stream(self, user: UUID) -> None:
+        """Give the place back."""
+        with self._lock:
+            left = self._streams.get(user, 1) - 1
+            if left > 0:
+                self._streams[user] = left
+            else:
+                self._streams.pop(user, None)
+
+
+def read_live(topic: str, payload: bytes) -> tuple[UUID, UUID, str | None, int] | None:
+    """(gateway, recording, exercise, count) of a live message; None for anything that is not one."""
+    parts = topic.split("/")
+    if len(parts) != 4 or len(payload) > LARGEST_MESSAGE:
+        return None
+    try:
+        message: Any = json.loads(payload)
+        count = message["count"]
+        exercise = message.get("exercise")
+        if type(count) is not int or not 0 <= count < 1_000_000:
+            return None
+        return (
+            UUID(parts[2]),
+            UUID(message["recording"]),
+            None if exercise is None else str(exercise)[:80],
+            count,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+class MqttLive:
+    """The pages' connection to the broker (`mqtt://user:password@host:1883`, `mqtts://`). Reconnects by itself."""
+
+    def __init__(self, url: str, hub: LiveHub) -> None:
+        parts = urlsplit(url)
+        self._address = (
+            parts.hostname or "127.0.0.1",
+            parts.port or (8883 if parts.scheme == "mqtts" else 1883),
+        )
+        self._hub = hub
+        self._client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, client_id=f"pages-{uuid4()}", protocol=MQTTProtocolVersion.MQTTv5
+        )
+        if parts.username:
+            self._client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
+        if parts.scheme == "mqtts":
+            self._client.tls_set_context(ssl.create_default_context())
+        self._client.on_connect = self._on_connect
+        self._client.on_message = self._on_message
+        self._client.reconnect_delay_set(min_delay=1, max_delay=30)
+
+    def open(self) -> None:
+        """Connect in the background; a broker that is down does not stop the pages."""
+        self._client.connect_async(*self._address, keepalive=30)
+        self._client.loop_start()
+
+    def close(self) -> None:
+        """Say goodbye and end the thread."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker answers."""
+        return self._client.is_connected()
+
+    def start(self, gateway: UUID, recording: UUID, exercise: str | None) -> None:
+        """Ask a gateway to open a recording."""
+        self._publish(gateway, {"do": "start", "recording": str(recording), "exercise": exercise})
+
+    def stop(self, gateway: UUID, recording: UUID) -> None:
+        """Ask a gateway to close it."""
+        self._publish(gateway, {"do": "stop", "recording": str(recording)})
+
+    def _publish(self, gateway: UUID, command: dict[str, object]) -> None:
+        if not self._client.is_connected():
+            raise UnavailableError(
+                "Your sensor's gateway cannot be reached just now. Please try again in a minute."
+            )
+        self._client.publish(f"rtm/v1/{gateway}/cmd", json.dumps(command), qos=1)
+
+    def _on_connect(self, client: mqtt.Client, *_: object) -> None:
+        client.subscribe(LIVE_TOPIC, qos=0)
+
+    def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        found = read_live(message.topic, bytes(message.payload))
+        if found is None:
+            log.warning("a live message could not be read")
+            return
+        self._hub.heard(*found)

@@ -1,0 +1,1 @@
+"""One patient: what changed, sessions, both clocks, and writing down minutes and contacts."""

@@ -1,0 +1,1 @@
+"""The patient's own day: one path, large text, large buttons."""

@@ -1,0 +1,225 @@
+"""`/today` and the live set."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated
+from uuid import UUID, uuid4
+
+from anyio import to_thread
+from fastapi import APIRouter, Form, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+
+from rtm_server.web import clinic, trail
+from rtm_server.web.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    PageError,
+    TooManyError,
+)
+from rtm_server.web.identity.endpoints import cookie_name
+from rtm_server.web.live import OpenSet
+from rtm_server.web.policy import Action, Actor, allow
+from rtm_server.web.services import Services, Svc, Who
+from rtm_server.web.today import repository
+from rtm_server.web.today.views import LiveSet
+
+router = APIRouter()
+
+POLL_S = 0.2  # how soon a new count reaches the page
+KEEP_ALIVE_S = 15.0  # a comment, so that proxies keep the stream
+CHECK_SESSION_S = 30.0  # a stream ends soon after its session
+NOTES = {
+    "pain": "Thank you. Your therapist can see it.",
+    "stopped": "Set finished. The exact count follows in a minute.",
+}
+
+
+class StartForm(BaseModel):
+    """Which exercise begins."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    exercise: Annotated[str, Field(min_length=1, max_length=80)]
+
+
+class PainForm(BaseModel):
+    """0 to 10."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    value: Annotated[int, Field(ge=0, le=10)]
+
+
+def own(who: Actor) -> UUID:
+    """The signed-in patient."""
+    if who.patient is None:
+        raise ForbiddenError
+    return who.patient
+
+
+@router.get("/today")
+@allow(Action.OWN_DAY)
+def show(request: Request, svc: Svc, who: Who, note: str = "") -> Response:
+    """The day."""
+    return _day(request, svc, who, note=NOTES.get(note))
+
+
+@router.post("/today/start")
+@allow(Action.OWN_DAY)
+def start(request: Request, svc: Svc, who: Who, form: Annotated[StartForm, Form()]) -> Response:
+    """Begin a set: the gateway at home opens the recording, this page counts along."""
+    patient, now = own(who), svc.now()
+    with svc.store.tenant_tx(who.tenant) as tx:
+        item = clinic.episode_of(svc.store, tx, who.tenant, patient)
+        doses = clinic.doses(tx, who.tenant, [item.episode])[item.episode]
+        if not any(dose.exercise == form.exercise and dose.due(item.today(now)) for dose in doses):
+            raise InvalidError("This exercise is not part of today's plan.")
+        homes = repository.gateways(tx, who.tenant, item.episode, now)
+        recording = uuid4()
+        trail.note(tx, who, "set_started", patient, {"recording": str(recording)})
+    try:
+        if not homes:
+            raise ConflictError("No sensor is assigned to you yet. Please call your clinic.")
+        running = svc.hub.running(who.tenant, patient, frozenset(homes))
+        if running is not None:
+            return RedirectResponse(f"/today/set/{running}", status_code=303)
+        svc.commands.start(homes[0], recording, form.exercise)
+    except PageError as problem:
+        return _day(request, svc, who, problem=problem)
+    svc.hub.opened(OpenSet(recording, who.tenant, patient, homes[0], form.exercise))
+    return RedirectResponse(f"/today/set/{recording}", status_code=303)
+
+
+@router.get("/today/set/{recording}")
+@allow(Action.OWN_DAY)
+def live(request: Request, svc: Svc, who: Who, recording: UUID) -> Response:
+    """The count. Without scripts the page fetches itself anew every five seconds."""
+    return svc.pages.render(request, "live.html", {"set": _set(svc, who, recording)})
+
+
+@router.get("/today/set/{recording}/events")
+@allow(Action.OWN_DAY)
+def events(request: Request, svc: Svc, who: Who, recording: UUID) -> Response:
+    """Server-sent events `count`, `waiting` and `closed`."""
+    running = _set(svc, who, recording)
+    if not svc.hub.enter_stream(who.user, svc.settings.streams_per_user):
+        raise TooManyError("Too many pages with a live count are open.")
+    return StreamingResponse(
+        _stream(request, svc, who, running),
+        media_type="text/event-stream",
+        headers={"x-accel-buffering": "no"},
+    )
+
+
+@router.post("/today/set/{recording}/stop")
+@allow(Action.OWN_DAY)
+def stop(request: Request, svc: Svc, who: Who, recording: UUID) -> Response:
+    """End the set. Should the gateway be out of reach, it closes the recording itself after five idle minutes."""
+    running = _set(svc, who, recording)
+    if running.gateway is not None and not running.closed:
+        try:
+            svc.commands.stop(running.gateway, recording)
+        except PageError as problem:
+            return _day(request, svc, who, problem=problem)
+        with svc.store.tenant_tx(who.tenant) as tx:
+            trail.note(tx, who, "set_stopped", own(who), {"recording": str(recording)})
+    svc.hub.closed(recording)
+    return RedirectResponse("/today?note=stopped", status_code=303)
+
+
+@router.post("/today/pain")
+@allow(Action.OWN_DAY)
+def pain(svc: Svc, who: Who, form: Annotated[PainForm, Form()]) -> Response:
+    """Keep an answer."""
+    with svc.store.tenant_tx(who.tenant) as tx:
+        item = clinic.episode_of(svc.store, tx, who.tenant, own(who))
+        repository.report_pain(tx, who.tenant, item, form.value, svc.now())
+        trail.note(tx, who, "pain_reported", item.patient)
+    return RedirectResponse("/today?note=pain", status_code=303)
+
+
+def _day(
+    request: Request, svc: Services, who: Actor, *, note: str | None = None, problem: PageError | None = None
+) -> Response:
+    patient, now = own(who), svc.now()
+    with svc.store.tenant_tx(who.tenant) as tx:
+        at = clinic.clinic(tx, who.tenant)
+        item = clinic.episode_of(svc.store, tx, who.tenant, patient)
+        homes = frozenset(repository.gateways(tx, who.tenant, item.episode, now))
+        running = svc.hub.running(who.tenant, patient, homes)
+        day = repository.load(svc.store, tx, at, patient, now, running)
+        trail.note(tx, who, "own_day_read", patient)
+    values = {
+        "day": day,
+        "note": note,
+        "pain_first": note == NOTES["stopped"],
+        "error": None if problem is None else problem.sentence,
+    }
+    return svc.pages.render(request, "today.html", values, 200 if problem is None else problem.status)
+
+
+def _set(svc: Services, who: Actor, recording: UUID) -> LiveSet:
+    """A set of this patient: started here, heard of from one of the patient's gateways, or stored already."""
+    patient, now = own(who), svc.now()
+    with svc.store.tenant_tx(who.tenant) as tx:
+        item = clinic.episode_of(svc.store, tx, who.tenant, patient)
+        arrived = repository.stored(tx, who.tenant, patient, recording)
+        homes = repository.gateways(tx, who.tenant, item.episode, now)
+        doses = clinic.doses(tx, who.tenant, [item.episode])[item.episode]
+    opened = svc.hub.set_of(recording)
+    mine = opened is not None and opened.tenant == who.tenant and opened.patient == patient
+    home = opened.gateway if mine and opened is not None else None
+    if home is None:
+        home = next((gateway for gateway in homes if svc.hub.count(gateway, recording) is not None), None)
+    if home is None and arrived is None:
+        raise NotFoundError
+    exercise = opened.exercise if mine and opened is not None else None if arrived is None else arrived[0]
+    dose = next((d for d in doses if d.exercise == exercise and d.due(item.today(now))), None)
+    count = None if home is None else svc.hub.count(home, recording)
+    if arrived is not None and arrived[1] is not None:
+        count = arrived[1]
+    target = int(dose.value) if dose is not None and dose.unit == "repetitions" else None
+    return LiveSet(recording, exercise, target, count, closed=arrived is not None, gateway=home)
+
+
+async def _stream(request: Request, svc: Services, who: Actor, running: LiveSet) -> AsyncIterator[str]:
+    """New counts as they come; ends with the set, the session or the browser."""
+    told: int | None = -1
+    quiet = checked = 0.0
+    token = request.cookies.get(cookie_name(svc), "")
+    try:
+        yield "retry: 2000\n\n"
+        while not await request.is_disconnected():
+            if running.closed or running.gateway is None or _stopped(svc, who, running):
+                yield "event: closed\ndata: {}\n\n"
+                return
+            count = svc.hub.count(running.gateway, running.recording)
+            if count != told:
+                told, quiet = count, 0.0
+                name = "waiting" if count is None else "count"
+                yield f"event: {name}\ndata: {json.dumps({'count': count})}\n\n"
+            elif quiet >= KEEP_ALIVE_S:
+                quiet = 0.0
+                yield ": still here\n\n"
+            if checked >= CHECK_SESSION_S:
+                checked = 0.0
+                holder = await to_thread.run_sync(lambda: svc.sessions.find(token, svc.now(), touch=False))
+                if holder is None:
+                    return
+            await asyncio.sleep(POLL_S)
+            quiet, checked = quiet + POLL_S, checked + POLL_S
+    finally:
+        svc.hub.leave_stream(who.user)
+
+
+def _stopped(svc: Services, who: Actor, running: LiveSet) -> bool:
+    """Stopped from another page: the hub has forgotten the set, and its gateway has fallen silent."""
+    if svc.hub.set_of(running.recording) is not None or running.gateway is None:
+        return False
+    return svc.hub.running(who.tenant, own(who), frozenset({running.gateway})) != running.recording

@@ -1,0 +1,101 @@
+"""The patient's own day from the store. SQL in one place; every query is bound to the signed-in patient."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from uuid import UUID, uuid4
+
+from rtm_server.store import Store, Tx
+from rtm_server.web import adherence, clinic
+from rtm_server.web.clinic import Clinic, Episode
+from rtm_server.web.today.views import Day, Task
+
+_GATEWAYS = """
+SELECT DISTINCT a.gateway_id, a.assigned_from FROM assignment a
+JOIN gateway g ON g.tenant_id = a.tenant_id AND g.gateway_id = a.gateway_id AND g.revoked_at IS NULL
+WHERE a.tenant_id = %(tenant)s AND a.episode_id = %(episode)s
+  AND a.assigned_from <= %(now)s AND (a.assigned_to IS NULL OR a.assigned_to > %(now)s)
+ORDER BY a.assigned_from DESC, a.gateway_id
+"""
+_PAIN_TODAY = """
+SELECT score FROM pain_report
+WHERE tenant_id = %(tenant)s AND episode_id = %(episode)s AND local_day = %(today)s
+ORDER BY reported_at DESC LIMIT 1
+"""
+_REPORT = """
+INSERT INTO pain_report (tenant_id, report_id, patient_id, episode_id, score, reported_at, local_day, zone)
+VALUES (%(tenant)s, %(report)s, %(patient)s, %(episode)s, %(score)s, %(now)s, %(today)s, %(zone)s)
+"""
+_RECORDING = """
+SELECT r.exercise, a.repetitions FROM recording r
+LEFT JOIN analysis_current a ON a.tenant_id = r.tenant_id AND a.recording_id = r.recording_id
+WHERE r.tenant_id = %(tenant)s AND r.recording_id = %(recording)s AND r.patient_id = %(patient)s
+"""
+
+
+def load(store: Store, tx: Tx, at: Clinic, patient: UUID, now: datetime, open_recording: UUID | None) -> Day:
+    """Today's exercises, the last seven days, and today's pain."""
+    item = clinic.episode_of(store, tx, at.tenant, patient)
+    today = item.today(now)
+    doses = clinic.doses(tx, at.tenant, [item.episode])[item.episode]
+    done = clinic.done(tx, at, [item.episode], today - timedelta(days=6))[item.episode]
+    shares = adherence.by_day(doses, done)
+    week = [today - timedelta(days=offset) for offset in range(6, -1, -1)]
+    pain = tx.execute(_PAIN_TODAY, {"tenant": at.tenant, "episode": item.episode, "today": today}).fetchone()
+    return Day(
+        first_name=item.name.split()[0] if item.name.split() else "",
+        today=today,
+        as_of=now,
+        zone=item.zone,
+        tasks=_tasks(doses, done, today),
+        week=[(day, shares.get(day, 0.0 if any(d.due(day) for d in doses) else None)) for day in week],
+        pain_today=None if pain is None else pain["score"],
+        open_recording=open_recording,
+        clinic=at.name,
+        phone=at.phone,
+    )
+
+
+def _tasks(doses: list[adherence.Dose], done: list[adherence.Done], today: date) -> list[Task]:
+    counted = {item.exercise: item for item in done if item.day == today}
+    return [
+        Task(
+            exercise=dose.exercise,
+            sets=dose.sets,
+            value=dose.value,
+            unit=dose.unit,
+            done=counted[dose.exercise].amount(dose.unit) if dose.exercise in counted else 0.0,
+            target=dose.target,
+        )
+        for dose in sorted(doses, key=lambda line: (line.valid_from, line.exercise))
+        if dose.due(today)
+    ]
+
+
+def gateways(tx: Tx, tenant: UUID, episode: UUID, now: datetime) -> list[UUID]:
+    """Gateways of the sensors this patient wears now, the newest assignment first."""
+    rows = tx.execute(_GATEWAYS, {"tenant": tenant, "episode": episode, "now": now})
+    return list(dict.fromkeys(row["gateway_id"] for row in rows))
+
+
+def report_pain(tx: Tx, tenant: UUID, item: Episode, score: int, now: datetime) -> None:
+    """Keep an answer, dated by the patient's own day."""
+    tx.execute(
+        _REPORT,
+        {
+            "tenant": tenant,
+            "report": uuid4(),
+            "patient": item.patient,
+            "episode": item.episode,
+            "score": score,
+            "now": now,
+            "today": item.today(now),
+            "zone": item.zone,
+        },
+    )
+
+
+def stored(tx: Tx, tenant: UUID, patient: UUID, recording: UUID) -> tuple[str | None, int | None] | None:
+    """(exercise, repetitions) of a recording of this patient that has arrived; None when it has not."""
+    row = tx.execute(_RECORDING, {"tenant": tenant, "recording": recording, "patient": patient}).fetchone()
+    return None if row is None else (row["exercise"], row["repetitions"])
