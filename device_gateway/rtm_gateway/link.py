@@ -32,6 +32,7 @@ from rtm_gateway.drivers.driver import (
     Identity,
     SampleBlock,
     StoredRun,
+    StreamSpec,
     WrongDeviceError,
 )
 from rtm_gateway.drivers.port import NoAnswerError, Port
@@ -109,13 +110,25 @@ class LinkPolicy:
     """A link that lived this long starts the waiting times anew."""
 
 
+def boots_by_clock() -> Callable[[], int]:
+    """Boot numbers from the wall clock in seconds, each higher. Not for a machine that forgets the time."""
+    last = 0
+
+    def following() -> int:
+        nonlocal last
+        last = max(last + 1, int(time.time()) & 0xFFFFFFFF)
+        return last
+
+    return following
+
+
 class SensorLink:
     """Keeps one sensor connected. `await run()` until `stop()` or until the sensor is refused.
 
     on_block and on_event are called in the event loop and must not block. `have` names the samples that are
     already stored, by (stream, boot), so that a restarted gateway fetches only what it lacks. `bound` is
-    the serial number seen first at this sensor; another one is refused. `boot` numbers this start of the
-    gateway's own indices, for sensors that count nothing; it must never repeat for a sensor.
+    the serial number seen first at this sensor; another one is refused. `next_boot` numbers the starts of
+    sensors that do not count them; it must never repeat for a sensor, over restarts of the gateway too.
     """
 
     def __init__(
@@ -128,7 +141,7 @@ class SensorLink:
         on_event: Callable[[LinkEvent], None],
         have: Mapping[tuple[str, int], Sequence[tuple[int, int]]] | None = None,
         bound: str | None = None,
-        boot: int | None = None,
+        next_boot: Callable[[], int] | None = None,
         streaming: bool = True,
         policy: LinkPolicy | None = None,
         rng: random.Random | None = None,
@@ -142,7 +155,7 @@ class SensorLink:
         self._on_event = on_event
         self._policy = policy or LinkPolicy()
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
-        self._decoder = driver.decoder(int(time.time()) & 0xFFFFFFFF if boot is None else boot)
+        self._decoder = driver.decoder(next_boot or boots_by_clock())
         self._have = {key: Coverage(list(spans)) for key, spans in (have or {}).items()}
         self._bound = bound
         self._want_streaming = streaming
@@ -161,6 +174,10 @@ class SensorLink:
     def counters(self) -> Counters:
         """What the decoder met so far."""
         return self._decoder.counters
+
+    def spec(self, stream: str) -> StreamSpec | None:
+        """What the blocks of a stream hold."""
+        return next((spec for spec in self._decoder.streams() if spec.name == stream), None)
 
     @property
     def port(self) -> Port | None:

@@ -11,6 +11,7 @@ from typing import Final
 
 from bleak.backends.scanner import AdvertisementData
 
+from rtm_gateway.drivers.capture2go import Capture2GoDriver
 from rtm_gateway.drivers.driver import (
     Counters,
     Decoder,
@@ -24,8 +25,11 @@ from rtm_gateway.drivers.driver import (
     WrongDeviceError,
 )
 from rtm_gateway.drivers.homestretch import HomestretchDriver
+from rtm_gateway.drivers.movesense import MovesenseDriver
+from rtm_gateway.drivers.polar_pmd import PolarDriver
 from rtm_gateway.drivers.port import NoAnswerError, Port
 from rtm_gateway.drivers.reply import Reply
+from rtm_gateway.drivers.witmotion import WitMotionDriver
 
 __all__ = [
     "DRIVERS",
@@ -46,7 +50,13 @@ __all__ = [
     "recognise",
 ]
 
-_KINDS: tuple[type[Driver], ...] = (HomestretchDriver,)
+_KINDS: tuple[type[Driver], ...] = (
+    HomestretchDriver,
+    PolarDriver,
+    MovesenseDriver,
+    WitMotionDriver,
+    Capture2GoDriver,
+)
 
 DRIVERS: Final[Mapping[str, type[Driver]]] = MappingProxyType({kind.profile: kind for kind in _KINDS})
 """Profile -> driver class."""

@@ -7,7 +7,7 @@ writes, and waits for a `Reply` that the decoder found among the notifications. 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntFlag
 from typing import ClassVar, Literal, NamedTuple, Protocol
@@ -15,10 +15,10 @@ from typing import ClassVar, Literal, NamedTuple, Protocol
 import numpy as np
 from bleak.backends.scanner import AdvertisementData
 from numpy.typing import NDArray
-from rtm_signal.chunk import Channel
 
 from rtm_gateway.drivers.port import Port
 from rtm_gateway.drivers.reply import Reply
+from rtm_signal.chunk import Channel
 
 Values = NDArray[np.int16] | NDArray[np.float32]
 
@@ -134,6 +134,10 @@ class Decoder(Protocol):
         """Blocks in one notification (often one, none while a frame is incomplete)."""
         ...
 
+    def streams(self) -> tuple[StreamSpec, ...]:
+        """The streams it has met, exactly; what to expect before that."""
+        ...
+
     def take_replies(self) -> list[Reply]:
         """Answers and events met since the last call."""
         ...
@@ -165,8 +169,12 @@ class Driver(Protocol):
         """The streams it sends; exact after `configure`, nominal before."""
         ...
 
-    def decoder(self, boot: int = 0) -> Decoder:
-        """A fresh decoder. `boot` is used where the sensor reports none."""
+    def decoder(self, next_boot: Callable[[], int] | None = None) -> Decoder:
+        """A fresh decoder, which `streams` describes from then on.
+
+        next_boot numbers the starts of a sensor that does not number them itself; it must never repeat for a
+        sensor. Without it they are 1, 2, ... which will do for a recording.
+        """
         ...
 
     async def configure(self, port: Port, /) -> Identity:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import binascii
 import logging
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, NamedTuple
 
@@ -20,7 +20,6 @@ from rtm_gateway.drivers.driver import (
     BaseDriver,
     BurstLog,
     Counters,
-    Decoder,
     Flag,
     FourStamp,
     Identity,
@@ -163,6 +162,7 @@ class HomestretchDecoder:
         self.counters = Counters()
         self.tick_hz = tick_hz
         self.rate_hz = rate_hz
+        self._scales = (1.0, 1.0)
         self._live = _Track(boot, 0)
         self._fresh = True  # the first frame decides where a recording without START answer begins
         self._flash: _Track | None = None
@@ -176,9 +176,17 @@ class HomestretchDecoder:
         """Boot of the live frames."""
         return self._live.boot
 
-    def know(self, boot: int, tick_hz: float, rate_hz: float) -> None:
+    def streams(self) -> tuple[StreamSpec, ...]:
+        """One stream, acc and gyr together; scales are 1 until Information is known."""
+        acc, gyr = self._scales
+        channels = spec_channels("ax ay az", "m/s2", acc) + spec_channels("gx gy gz", "rad/s", gyr)
+        return (StreamSpec(_STREAM, channels, self.rate_hz, "int16", self.tick_hz),)
+
+    def know(self, information: Information) -> None:
         """What Information says. A new boot restarts index and tick."""
-        self.tick_hz, self.rate_hz = tick_hz, rate_hz
+        boot = information.boot
+        self.tick_hz, self.rate_hz = float(information.tick_hz), information.rate_hz
+        self._scales = (information.acc_scale, information.gyr_scale)
         if boot != self._live.boot:
             self._live = _Track(boot, 0)
             self._fresh = False
@@ -304,7 +312,7 @@ class HomestretchDecoder:
         kind, ref, status, body = data[0], data[1], data[2], data[3:]
         if kind == _ANSWER | START and status == _DONE and len(body) >= 12:
             boot, index, low = struct.unpack_from("<III", body)
-            self._begin(boot, index, low, arrival_ns)
+            self.begin(boot, index, low, arrival_ns)
         elif kind == _ANSWER | TIME and status == _DONE and len(body) >= 12:
             tick, later = struct.unpack_from("<QI", body)
             self._now = (tick + later, arrival_ns)
@@ -312,7 +320,7 @@ class HomestretchDecoder:
             self._flash.index = struct.unpack_from("<I", body)[0]
         self._replies.append(Reply(kind, ref, data[2:], arrival_ns))
 
-    def _begin(self, boot: int, index: int, low: int, arrival_ns: int) -> None:
+    def begin(self, boot: int, index: int, low: int, arrival_ns: int) -> None:
         """START says where live frames begin: what was expected before it is in flash."""
         known = None
         if boot == self._live.boot:
@@ -348,6 +356,7 @@ class HomestretchDriver(BaseDriver):
     def __init__(self, *, batch: int = 0) -> None:
         self.batch = batch
         self.information: Information | None = None
+        self._decoder = HomestretchDecoder()
         self._ref = 0
         self._run_ticks: dict[tuple[int, int], int] = {}
 
@@ -357,16 +366,12 @@ class HomestretchDriver(BaseDriver):
         return SERVICE in advertisement.service_uuids
 
     def streams(self) -> tuple[StreamSpec, ...]:
-        """One stream, acc and gyr together."""
-        known = self.information
-        acc, gyr = (known.acc_scale, known.gyr_scale) if known else (1.0, 1.0)
-        rate, tick_hz = (known.rate_hz, float(known.tick_hz)) if known else (100.0, 32768.0)
-        channels = spec_channels("ax ay az", "m/s2", acc) + spec_channels("gx gy gz", "rad/s", gyr)
-        return (StreamSpec(_STREAM, channels, rate, "int16", tick_hz),)
+        return self._decoder.streams()
 
-    def decoder(self, boot: int = 0) -> HomestretchDecoder:
-        """`boot` is the sensor's own number, for recordings that lack Information."""
-        return HomestretchDecoder(boot)
+    def decoder(self, _next_boot: Callable[[], int] | None = None) -> HomestretchDecoder:
+        """The sensor numbers its boots itself."""
+        self._decoder = HomestretchDecoder()
+        return self._decoder
 
     def _next_ref(self) -> int:
         self._ref = (self._ref + 1) & 0xFF
@@ -394,7 +399,7 @@ class HomestretchDriver(BaseDriver):
     async def configure(self, port: Port) -> Identity:
         information = parse_information(await port.read(INFORMATION))
         self.information = information
-        port.decoder(HomestretchDecoder).know(information.boot, information.tick_hz, information.rate_hz)
+        port.decoder(HomestretchDecoder).know(information)
         return Identity(information.serial, information.firmware, information.simulated)
 
     async def start(self, port: Port) -> None:
@@ -460,6 +465,3 @@ class HomestretchDriver(BaseDriver):
     async def blink(self, port: Port, seconds: int) -> bool:
         await self._command(port, BLINK, bytes((min(max(seconds, 0), 255),)))
         return True
-
-
-_: type[Decoder] = HomestretchDecoder

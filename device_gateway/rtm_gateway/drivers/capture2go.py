@@ -1,0 +1,339 @@
+"""Driver of the Capture2Go IMU: frames with CRC-32 and nanosecond stamps, four-stamp clock exchange.
+
+A frame is `02, crc32 u32, size u8, header u16, payload`; the CRC (zlib) covers header and payload.
+A notification is one byte `FF - n`, then n real-time frames, then a piece of the frame stream, cut anywhere.
+
+Not checked on hardware: nothing here has met a device; the maker documents the protocol in full.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import ClassVar, Final
+
+import numpy as np
+from bleak.backends.scanner import AdvertisementData
+from numpy.typing import NDArray
+
+from rtm_gateway.drivers.driver import (
+    BaseDriver,
+    BurstLog,
+    Counters,
+    FourStamp,
+    Identity,
+    SampleBlock,
+    StreamSpec,
+    WrongDeviceError,
+    spec_channels,
+)
+from rtm_gateway.drivers.grid import StampGrid
+from rtm_gateway.drivers.port import NoAnswerError, Port
+from rtm_gateway.drivers.reply import Reply
+
+_log = logging.getLogger(__name__)
+
+
+def _uuid(number: int) -> str:
+    return f"8003{number:04x}-e629-4c98-9324-aa7fc0c66de7"
+
+
+SERVICE: Final = _uuid(1)
+RX: Final = _uuid(2)
+TX: Final = _uuid(3)
+
+GET_INFO, INFO = 0x0070, 0x0071
+SET_MODE, MODE = 0x0120, 0x0122
+START, STARTED, STOP, STOPPED = 0x0150, 0x0151, 0x0152, 0x0153
+ROUND_TRIP: Final = 0x0172
+SET_LED, LED = 0x0183, 0x0185
+GET_STATUS, STATUS = 0x0200, 0x0201
+ERROR: Final = 0xFFFF
+
+_START_BYTE: Final = 0x02
+_FRAME: Final = struct.Struct("<BIBH")
+_MAX_PAYLOAD: Final = 236
+_MAX_REALTIME: Final = 3
+_RATES: Final = {1: 200.0, 2: 100.0, 3: 50.0, 4: 25.0, 5: 10.0, 6: 1.0}
+_MODE_OF_RATE: Final = {rate: mode for mode, rate in _RATES.items()}
+_PACKED, _PACKED_6D = 0x0220, 0x0230  # + mode
+_SAMPLES: Final = 8
+_PACKED_BYTES, _PACKED_6D_BYTES = 163, 115
+_ACC: Final = 16.0 * 9.81 / 32768.0  # the maker's g is 9.81
+_GYR: Final = 2000.0 / 32768.0 * math.pi / 180.0
+_MAG: Final = 1.0 / 16.0
+_INFO: Final = struct.Struct("<H6s8s8s12s11s")
+_STATUS: Final = struct.Struct("<qBB3hBBB")
+_IDLE, _STREAMING = 1, 2
+_STAMP_LIMIT_NS: Final = 1 << 62
+
+
+def frame(header: int, payload: bytes = b"") -> bytes:
+    """A command as the sensor expects it."""
+    body = struct.pack("<H", header) + payload
+    return struct.pack("<BIB", _START_BYTE, zlib.crc32(body), len(payload)) + body
+
+
+@dataclass(slots=True)
+class FrameStream:
+    """Finds frames in bytes cut anywhere; what fails its CRC is skipped to the next start byte."""
+
+    buffer: bytearray = field(default_factory=bytearray)
+    crc: int = 0
+    """Frames that failed, and runs of bytes that were no frame."""
+    _in_garbage: bool = False
+
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        """(header, payload) of every whole frame."""
+        buffer = self.buffer
+        buffer += data
+        frames: list[tuple[int, bytes]] = []
+        at = 0
+        while len(buffer) - at >= _FRAME.size:
+            start, crc, size, header = _FRAME.unpack_from(buffer, at)
+            end = at + _FRAME.size + size
+            if start != _START_BYTE or size > _MAX_PAYLOAD:
+                at = self._skip(at)
+            elif end > len(buffer):
+                break
+            elif zlib.crc32(memoryview(buffer)[at + 6 : end]) != crc:
+                at = self._skip(at)
+            else:
+                self._in_garbage = False
+                frames.append((header, bytes(buffer[at + _FRAME.size : end])))
+                at = end
+        del buffer[:at]
+        return frames
+
+    def _skip(self, at: int) -> int:
+        if not self._in_garbage:
+            self.crc += 1
+            self._in_garbage = True
+        following = self.buffer.find(_START_BYTE, at + 1)
+        return len(self.buffer) if following < 0 else following
+
+
+class Capture2GoDecoder:
+    """Notifications into blocks of eight samples; everything else into replies (kind = header)."""
+
+    def __init__(self, next_boot: Callable[[], int] | None = None) -> None:
+        self.counters = Counters()
+        self._next_boot = next_boot or count(1).__next__
+        self._stream = FrameStream()
+        self._grids: dict[int, StampGrid[NDArray[np.int16]]] = {}
+        self._specs: dict[int, StreamSpec] = {}
+        self._newest = 0
+        self._boot: int | None = None
+        self._replies: list[Reply] = []
+        self._bursts = BurstLog(_log, "capture2go")
+
+    @property
+    def boot(self) -> int:
+        """Number of the sensor's present clock."""
+        grid = self._grids.get(self._newest)
+        if grid is not None:
+            return grid.boot
+        if self._boot is None:
+            self._boot = self._next_boot()
+        return self._boot
+
+    def streams(self) -> tuple[StreamSpec, ...]:
+        """The streams met so far; 100 Hz with magnetometer before that."""
+        return tuple(self._specs.values()) or (_spec(_PACKED + 2),)
+
+    def take_replies(self) -> list[Reply]:
+        replies, self._replies = self._replies, []
+        return replies
+
+    def reconnected(self) -> None:
+        """A cut frame will not go on."""
+        self._stream.buffer.clear()
+        for grid in self._grids.values():
+            grid.forget_held()
+
+    def feed(self, characteristic: str, data: bytes, arrival_ns: int) -> list[SampleBlock]:
+        self.counters.notifications += 1
+        if characteristic != TX:
+            self.counters.unknown += 1
+            return []
+        realtime = 0xFF - data[0] if data else _MAX_REALTIME + 1
+        if realtime > _MAX_REALTIME:
+            self._bad("a notification without its first byte", arrival_ns)
+            return []
+        at = 1
+        frames: list[tuple[int, bytes]] = []
+        for _ in range(realtime):
+            size = data[at + 5] if at + 6 <= len(data) else _MAX_PAYLOAD + 1
+            found = FrameStream().feed(data[at : at + _FRAME.size + size])
+            if len(found) != 1:
+                self._bad("a real-time frame that fails its CRC", arrival_ns)
+                return []
+            frames += found
+            at += _FRAME.size + size
+        failed = self._stream.crc
+        frames += self._stream.feed(data[at:])
+        if self._stream.crc != failed:
+            self.counters.crc += self._stream.crc - failed
+            self._bursts.bad("a frame that fails its CRC", arrival_ns)
+        blocks: list[SampleBlock] = []
+        for header, payload in frames:
+            blocks += self._package(header, payload, arrival_ns)
+        return blocks
+
+    def _bad(self, what: str, arrival_ns: int) -> None:
+        self.counters.malformed += 1
+        self._bursts.bad(what, arrival_ns)
+
+    def _package(self, header: int, payload: bytes, arrival_ns: int) -> list[SampleBlock]:
+        mode = header & 0x0F
+        base = header & 0xFFF0
+        if base not in (_PACKED, _PACKED_6D) or mode not in _RATES:
+            self._replies.append(Reply(header, 0, payload, arrival_ns))
+            return []
+        columns = 3 if base == _PACKED else 2
+        if len(payload) != (_PACKED_BYTES if columns == 3 else _PACKED_6D_BYTES):
+            self._bad("a package of an impossible length", arrival_ns)
+            return []
+        stamp = int.from_bytes(payload[:8], "little", signed=True)
+        if not 0 <= stamp < _STAMP_LIMIT_NS:
+            self._bad("an impossible time stamp", arrival_ns)
+            return []
+        raw = np.frombuffer(payload, "<i2", _SAMPLES * 3 * columns, 8).reshape(columns, _SAMPLES, 3)
+        order = (1, 0, 2)[:columns]  # on the wire gyr, acc, mag
+        values = np.concatenate([raw[i] for i in order], axis=1)
+        spec = self._specs.get(header) or self._begin(header)
+        self._newest = header
+        return [
+            SampleBlock(spec.name, boot, first, token, tick, 1e9, arrival_ns, flags)
+            for token, boot, first, tick, flags in self._grids[header].place(stamp, _SAMPLES, values)
+        ]
+
+    def _begin(self, header: int) -> StreamSpec:
+        """Each package type has a grid of its own; the first one takes the boot that was promised."""
+        promised, self._boot = self._boot, None
+        grid: StampGrid[NDArray[np.int16]] = StampGrid(
+            _RATES[header & 0x0F], 1e9, self.counters, self._next_boot, boot=promised
+        )
+        self._grids[header] = grid
+        self._specs = {header: _spec(header)} | {
+            other: spec for other, spec in self._specs.items() if spec.name != _spec(header).name
+        }
+        return self._specs[header]
+
+
+def _spec(header: int) -> StreamSpec:
+    nine = header & 0xFFF0 == _PACKED
+    channels = spec_channels("ax ay az", "m/s2", _ACC) + spec_channels("gx gy gz", "rad/s", _GYR)
+    if nine:
+        channels += spec_channels("mx my mz", "uT", _MAG)
+    return StreamSpec("imu9" if nine else "imu", channels, _RATES[header & 0x0F], "int16", 1e9)
+
+
+class Capture2GoDriver(BaseDriver):
+    """Capture2Go, buffered streaming of packed packages."""
+
+    profile: ClassVar[str] = "capture2go"
+    title: ClassVar[str] = "Capture2Go"
+    unverified: ClassVar[tuple[str, ...]] = (
+        "That the send buffer goes on where a lost link left it.",
+        "Recordings in the sensor's own memory are not fetched.",
+        "The link is not encrypted.",
+    )
+    notify: ClassVar[tuple[str, ...]] = (TX,)
+
+    def __init__(self, *, rate_hz: float = 100.0, magnetometer: bool = True) -> None:
+        if rate_hz not in _MODE_OF_RATE:
+            raise ValueError(f"rates are {', '.join(f'{rate:g}' for rate in _MODE_OF_RATE)} Hz")
+        self._mode = _MODE_OF_RATE[rate_hz]
+        self._magnetometer = magnetometer
+        self._decoder = Capture2GoDecoder()
+
+    @classmethod
+    def matches(cls, advertisement: AdvertisementData) -> bool:
+        return SERVICE in advertisement.service_uuids
+
+    def streams(self) -> tuple[StreamSpec, ...]:
+        return self._decoder.streams()
+
+    def decoder(self, next_boot: Callable[[], int] | None = None) -> Capture2GoDecoder:
+        self._decoder = Capture2GoDecoder(next_boot)
+        return self._decoder
+
+    @staticmethod
+    async def _ask(port: Port, header: int, answer: int, payload: bytes = b"") -> bytes:
+        """The payload of the answer. Raises NoAnswerError, also for an error package about this command."""
+        got = await port.request(
+            RX,
+            frame(header, payload),
+            lambda r: r.kind == answer or (r.kind == ERROR and r.data[1:3] == struct.pack("<H", header)),
+            response=False,
+        )
+        if got.reply.kind == ERROR:
+            raise NoAnswerError(f"the sensor refuses command {header:04x} (error {got.reply.data[0]:02x})")
+        return got.reply.data
+
+    async def configure(self, port: Port, /) -> Identity:
+        info = await self._ask(port, GET_INFO, INFO)
+        if len(info) < _INFO.size:
+            raise WrongDeviceError("its device information is too short")
+        version, serial, _, _, firmware, _ = _INFO.unpack_from(info)
+        if version != 1:
+            raise WrongDeviceError(
+                f"it speaks version {version} of its protocol; this gateway knows version 1"
+            )
+        return Identity(_text(serial), _text(firmware))
+
+    async def _state(self, port: Port) -> tuple[int, int]:
+        """(state, battery byte)."""
+        status = await self._ask(port, GET_STATUS, STATUS)
+        if len(status) < _STATUS.size:
+            raise NoAnswerError("the sensor's status is too short")
+        _, state, _, _, _, _, _, battery, _ = _STATUS.unpack_from(status)
+        return state, battery
+
+    async def start(self, port: Port, /) -> None:
+        """A sensor that streams already goes on: its send buffer holds what a lost link left."""
+        state, _ = await self._state(port)
+        if state == _STREAMING:
+            return
+        mode = bytearray(30)
+        mode[10] = self._mode
+        mode[29] = not self._magnetometer
+        await self._ask(port, SET_MODE, MODE, bytes(mode))
+        await self._ask(port, START, STARTED)
+
+    async def stop(self, port: Port, /) -> None:
+        state, _ = await self._state(port)
+        if state != _IDLE:
+            await self._ask(port, STOP, STOPPED)
+
+    async def battery(self, port: Port, /) -> float | None:
+        _, battery = await self._state(port)
+        percent = battery & 0x7F
+        return percent / 100.0 if percent <= 100 else None
+
+    async def exchange(self, port: Port, /) -> FourStamp | None:
+        """Bounced by the sensor, which adds its own stamps at receipt and at sending."""
+        answer = await port.request(
+            RX, frame(ROUND_TRIP, bytes(32)), lambda r: r.kind == ROUND_TRIP, response=False
+        )
+        if len(answer.reply.data) < 32:
+            return None
+        _, received, sent, _ = struct.unpack_from("<4q", answer.reply.data)
+        if not 0 <= received <= sent:
+            return None
+        boot = port.decoder(Capture2GoDecoder).boot
+        return FourStamp(boot, answer.sent_ns, received, sent, answer.reply.arrival_ns, 1e9)
+
+    async def blink(self, port: Port, seconds: int, /) -> bool:
+        await self._ask(port, SET_LED, LED, struct.pack("<qqB", 0, seconds * 1_000_000_000, 1))
+        return True
+
+
+def _text(value: bytes) -> str:
+    return value.split(b"\0")[0].decode("ascii", "replace").strip()

@@ -1,0 +1,257 @@
+"""Driver of Movesense sensors with the GATT sensor data service (GSP): streaming.
+
+Commands are `op u8, ref u8, arguments`; the path of a subscription ends in NUL.
+Notifications are `01 ref status` (answers), `02 ref, u32 ms, floats` (data) and `03 ref` (the second part of
+a packet too long for the MTU). A data packet holds N accelerations (m/s2), then N angular rates (degrees/s),
+then for IMU9 N magnetic fields (uT); N follows from the length alone. The stamp is that of the first sample.
+
+Not checked on hardware: when packets are split, and that the stamp is the first sample's.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+import time
+from collections.abc import Callable
+from itertools import count
+from typing import ClassVar, Final
+
+import numpy as np
+from bleak.backends.scanner import AdvertisementData
+from numpy.typing import NDArray
+
+from rtm_gateway.drivers.driver import (
+    BaseDriver,
+    BurstLog,
+    Counters,
+    Identity,
+    SampleBlock,
+    StreamSpec,
+    spec_channels,
+)
+from rtm_gateway.drivers.grid import StampGrid
+from rtm_gateway.drivers.port import NoAnswerError, Port
+from rtm_gateway.drivers.reply import Reply
+from rtm_gateway.unwrap import nearest
+
+_log = logging.getLogger(__name__)
+
+
+def _uuid(head: str) -> str:
+    return f"{head}-7185-4d5d-b431-630e7050e8f0"
+
+
+SERVICE: Final = _uuid("34802252")
+WRITE: Final = _uuid("34800001")
+NOTIFY: Final = _uuid("34800002")
+
+HELLO, SUBSCRIBE, UNSUBSCRIBE, GET, SET_TIME = 0, 1, 2, 4, 8
+ANSWER, DATA, DATA_PART2 = 1, 2, 3
+RATES: Final = (13, 26, 52, 104, 208, 416, 833)
+_IMU_REF, _HELLO_REF, _BATTERY_REF = 0x11, 0x01, 0x12
+_HEAD: Final = 6
+_MAX_ACC, _MAX_GYR, _MAX_MAG = 400.0, 5000.0, 10000.0  # beyond twice the largest range: garbage
+_LIMITS: Final = np.repeat(np.array([_MAX_ACC, _MAX_GYR, _MAX_MAG], np.float32), 3)
+
+
+class MovesenseDecoder:
+    """Data packets into blocks of float32, answers into replies (kind 01, ref, data from the status on)."""
+
+    def __init__(
+        self,
+        next_boot: Callable[[], int] | None = None,
+        *,
+        rate_hz: float | None = None,
+        sensors: int = 0,
+    ) -> None:
+        """sensors: 2 for IMU6, 3 for IMU9, 0 to tell by the length of the packets (IMU6 in doubt)."""
+        self.counters = Counters()
+        self._next_boot = next_boot or count(1).__next__
+        self._rate_hz = rate_hz
+        self._sensors = sensors
+        self._refs: dict[int, tuple[int, StampGrid[NDArray[np.float32]]]] = {}
+        self._ms: int | None = None
+        self._ms_arrival = 0
+        self._pending: tuple[int, bytes] | None = None
+        self._replies: list[Reply] = []
+        self._bursts = BurstLog(_log, "movesense-gsp")
+
+    def expect(self, rate_hz: float, sensors: int) -> None:
+        """The subscription just made."""
+        if (rate_hz, sensors) != (self._rate_hz, self._sensors):
+            self._refs.clear()
+        self._rate_hz, self._sensors = rate_hz, sensors
+
+    def streams(self) -> tuple[StreamSpec, ...]:
+        sensors = {s for s, _ in self._refs.values()} or {self._sensors or 2}
+        return tuple(_spec(s, self._rate_hz or 104.0) for s in sorted(sensors))
+
+    def take_replies(self) -> list[Reply]:
+        replies, self._replies = self._replies, []
+        return replies
+
+    def reconnected(self) -> None:
+        """The second part of a packet will not come."""
+        self._pending = None
+        for _, grid in self._refs.values():
+            grid.forget_held()
+
+    def feed(self, characteristic: str, data: bytes, arrival_ns: int) -> list[SampleBlock]:
+        self.counters.notifications += 1
+        if characteristic != NOTIFY:
+            self.counters.unknown += 1
+            return []
+        if len(data) < 3:
+            self._bad("a notification of an impossible length", arrival_ns)
+            return []
+        kind, ref = data[0], data[1]
+        pending, self._pending = self._pending, None
+        if kind == DATA_PART2:
+            if pending is None or pending[0] != ref:
+                self._bad("the second part of a packet without its first", arrival_ns)
+                return []
+            return self._packet(ref, pending[1] + data[2:], arrival_ns, whole=True)
+        if pending is not None and kind == DATA:
+            self._bad("a packet without its second part", arrival_ns)
+        elif pending is not None:
+            self._pending = pending  # an answer may come between the parts
+        if kind == DATA:
+            return self._packet(ref, data, arrival_ns, whole=False)
+        if kind == ANSWER:
+            self._replies.append(Reply(kind, ref, data[2:], arrival_ns))
+        else:
+            self.counters.unknown += 1
+        return []
+
+    def _bad(self, what: str, arrival_ns: int) -> None:
+        self.counters.malformed += 1
+        self._bursts.bad(what, arrival_ns)
+
+    def _packet(self, ref: int, data: bytes, arrival_ns: int, *, whole: bool) -> list[SampleBlock]:
+        sensors = self._sensors_of(ref, len(data) - _HEAD)
+        if sensors == 0:
+            if whole or len(data) < _HEAD:
+                self._bad("a packet of an impossible length", arrival_ns)
+            else:
+                self._pending = (ref, data)
+            return []
+        n = (len(data) - _HEAD) // (12 * sensors)
+        raw = np.frombuffer(data, "<f4", 3 * sensors * n, _HEAD).reshape(sensors, n, 3)
+        values = np.ascontiguousarray(raw.transpose(1, 0, 2).reshape(n, 3 * sensors), np.float32)
+        if not bool((np.abs(values) < _LIMITS[: 3 * sensors]).all()):  # false for NaN too
+            self._bad("impossible values", arrival_ns)
+            return []
+        stamp = self._unwrap(struct.unpack_from("<I", data, 2)[0], arrival_ns)
+        grid = self._grid(ref, sensors)
+        return [
+            SampleBlock(_name(sensors), boot, first, token, tick, 1000.0, arrival_ns, flags)
+            for token, boot, first, tick, flags in grid.place(stamp, n, values)
+        ]
+
+    def _sensors_of(self, ref: int, size: int) -> int:
+        """How many of acc, gyr, mag a packet of this many bytes holds; 0 when it is not whole."""
+        known = self._refs.get(ref)
+        candidates = (known[0],) if known else (self._sensors,) if self._sensors else (2, 3)
+        return next((s for s in candidates if size > 0 and size % (12 * s) == 0), 0)
+
+    def _grid(self, ref: int, sensors: int) -> StampGrid[NDArray[np.float32]]:
+        known = self._refs.get(ref)
+        if known is None:
+            grid: StampGrid[NDArray[np.float32]] = StampGrid(
+                self._rate_hz, 1000.0, self.counters, self._next_boot, guess_hz=104.0
+            )
+            known = self._refs[ref] = (sensors, grid)
+        return known[1]
+
+    def _unwrap(self, raw: int, arrival_ns: int) -> int:
+        """Milliseconds in 32 bits pass once in 49.7 days."""
+        if self._ms is None:
+            value = raw
+        else:
+            elapsed_ms = max(0, arrival_ns - self._ms_arrival) // 1_000_000
+            value = nearest(raw, 32, self._ms + elapsed_ms)
+            if abs(value - self._ms) > 1 << 31 and raw < 1 << 31:
+                value = raw  # the sensor was switched off and on: its clock begins anew
+        self._ms, self._ms_arrival = value, arrival_ns
+        return value
+
+
+def _name(sensors: int) -> str:
+    return "imu9" if sensors == 3 else "imu"
+
+
+def _spec(sensors: int, rate_hz: float) -> StreamSpec:
+    channels = spec_channels("ax ay az", "m/s2", 1.0) + spec_channels("gx gy gz", "deg/s", 1.0)
+    if sensors == 3:
+        channels += spec_channels("mx my mz", "uT", 1.0)
+    return StreamSpec(_name(sensors), channels, rate_hz, "float32", 1000.0)
+
+
+class MovesenseDriver(BaseDriver):
+    """Movesense with the GATT sensor data service."""
+
+    profile: ClassVar[str] = "movesense-gsp"
+    title: ClassVar[str] = "Movesense (GATT sensor data service)"
+    unverified: ClassVar[tuple[str, ...]] = (
+        "When a packet is split in two, and that its stamp is the first sample's.",
+        "The sensor's own log is not fetched.",
+        "The link is not encrypted.",
+    )
+    notify: ClassVar[tuple[str, ...]] = (NOTIFY,)
+
+    def __init__(self, *, rate_hz: int = 104, magnetometer: bool = False) -> None:
+        if rate_hz not in RATES:
+            raise ValueError(f"rates are {', '.join(map(str, RATES))} Hz")
+        self._rate_hz = rate_hz
+        self._sensors = 3 if magnetometer else 2
+        self._decoder = MovesenseDecoder(rate_hz=rate_hz, sensors=self._sensors)
+
+    @classmethod
+    def matches(cls, advertisement: AdvertisementData) -> bool:
+        name = advertisement.local_name or ""
+        return SERVICE in advertisement.service_uuids or name.startswith("Movesense")
+
+    def streams(self) -> tuple[StreamSpec, ...]:
+        return self._decoder.streams()
+
+    def decoder(self, next_boot: Callable[[], int] | None = None) -> MovesenseDecoder:
+        self._decoder = MovesenseDecoder(next_boot, rate_hz=float(self._rate_hz), sensors=self._sensors)
+        return self._decoder
+
+    @staticmethod
+    async def _ask(port: Port, op: int, ref: int, body: bytes = b"") -> bytes:
+        answer = await port.request(
+            WRITE, bytes((op, ref)) + body, lambda r: r.kind == ANSWER and r.ref == ref
+        )
+        return answer.reply.data
+
+    async def configure(self, port: Port, /) -> Identity:
+        """HELLO tells the serial number; the sensor's clock is set to UTC for its own log."""
+        hello = await self._ask(port, HELLO, _HELLO_REF)
+        words = [word.decode("ascii", "replace") for word in hello[1:].split(b"\0")]
+        serial = words[0] if words else ""
+        firmware = words[4] if len(words) > 4 else ""
+        microseconds = time.time_ns() // 1000
+        await self._ask(port, SET_TIME, 0x6C, struct.pack("<Q", microseconds))
+        return Identity(serial, firmware)
+
+    async def start(self, port: Port, /) -> None:
+        path = f"/Meas/IMU{'9' if self._sensors == 3 else '6'}/{self._rate_hz}"
+        port.decoder(MovesenseDecoder).expect(float(self._rate_hz), self._sensors)
+        status = _status(await self._ask(port, SUBSCRIBE, _IMU_REF, path.encode() + b"\0"))
+        if status not in (200, 201, 202):
+            raise NoAnswerError(f"the sensor cannot send {path} (status {status})")
+
+    async def stop(self, port: Port, /) -> None:
+        await self._ask(port, UNSUBSCRIBE, _IMU_REF)
+
+    async def battery(self, port: Port, /) -> float | None:
+        data = await self._ask(port, GET, _BATTERY_REF, b"/System/Energy/Level\0")
+        if _status(data) != 200 or len(data) < 3 or data[2] > 100:
+            return await super().battery(port)
+        return data[2] / 100.0
+
+
+def _status(data: bytes) -> int:
+    return int.from_bytes(data[:2], "little")
