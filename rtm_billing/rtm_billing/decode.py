@@ -23,6 +23,8 @@ def decode_case(raw: object) -> tuple[Case, Settings]:
         raise CaseError("case: must be an object")
     try:
         case = msgspec.convert(raw, type=Case, strict=True)
+    except UnicodeError:
+        raise CaseError("case: holds text with half a character in it (a lone surrogate)") from None
     except (msgspec.ValidationError, RecursionError, OverflowError) as problem:
         raise CaseError(sentence(str(problem), raw)) from None
     settings = Settings(case.settings)
@@ -112,10 +114,9 @@ def _check_rest(case: Case) -> None:
             _check_minutes(f"{field}.services[{number}]", service)
     for index, spend in enumerate(case.therapy_spend):
         _year(f"therapy_spend[{index}].on", spend.on)
-        if not spend.amount.is_finite():
-            raise CaseError(
-                f"therapy_spend[{index}].amount: {spend.amount} is not an amount in decimal digits"
-            )
+        if not spend.amount.is_finite() or abs(spend.amount) > MOST_DOLLARS:
+            shown = str(spend.amount)[:40]
+            raise CaseError(f"therapy_spend[{index}].amount: {shown} is not an amount in decimal digits")
     for index, other in enumerate(case.other_services):
         _range(f"other_services[{index}]", other)
         if other.kind == "code" and other.code is None:

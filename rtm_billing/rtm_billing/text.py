@@ -7,7 +7,7 @@ def short(value: object) -> str:
     """A value as it may stand in a sentence: at most 60 characters, containers by their kind."""
     if isinstance(value, Mapping):
         return "an object"
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple)) and not (len(value) < 8 and all(isinstance(v, str) for v in value)):
         return "a list"
     if isinstance(value, int) and abs(value) > 10**20:
         return "a number of more than 20 digits"

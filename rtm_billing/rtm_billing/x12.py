@@ -82,8 +82,8 @@ def interchange(
 ) -> str:
     """The whole interchange: ISA (106 characters), one group `(id, version)`, its transactions, one a line.
 
-    `sender` and `receiver`: qualifier (2 characters) and id (at most 15); `control` at most 9 digits; `at` as the
-    sender's local time.
+    `sender` and `receiver`: qualifier (2 characters) and id (at most 15); `control` at most 9 digits; `at` as
+    the sender's local time.
     """
     if not 0 < control < 10**9 or not 0 < group_control < 10**9:
         raise CaseError("interchange.control: must have 1 to 9 digits")

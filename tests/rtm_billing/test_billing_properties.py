@@ -1,0 +1,328 @@
+"""What holds of every case: no dependence on order or cuts, no twin paid twice, more is never less."""
+
+import copy
+import random
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtm_billing import evaluate as evaluate_case
+from rtm_billing.kit.build import case
+from rtm_billing.rules import RULES
+
+ZONES = (
+    "America/New_York", "America/Los_Angeles", "Pacific/Honolulu", "Pacific/Kiritimati", "Pacific/Pago_Pago",
+    "Australia/Lord_Howe", "Asia/Kathmandu", "Africa/Cairo", "America/Santiago", "Europe/London", "UTC",
+    "America/St_Johns", "Asia/Beirut", "America/Havana", "Pacific/Chatham", "Africa/Casablanca",
+)  # fmt: skip
+START = date(2025, 11, 1)
+AS_OF = date(2026, 6, 1)
+BEGIN = datetime(2025, 11, 1, tzinfo=UTC)
+SPAN_MINUTES = 200 * 24 * 60
+billing = settings.get_profile("billing")
+
+
+def evaluate(made: dict[str, Any]) -> dict[str, Any]:
+    """The answer, with its JSON taken as it comes."""
+    return evaluate_case(made)
+
+
+instants = st.integers(0, SPAN_MINUTES).map(lambda minutes: BEGIN + timedelta(minutes=minutes))
+readings = st.fixed_dictionaries(
+    {"at": instants.map(datetime.isoformat)},
+    optional={
+        "zone": st.sampled_from(ZONES),
+        "kind": st.sampled_from(["sensor", "reported", "access", "test"]),
+        "place": st.sampled_from(["home", "home", "clinic"]),
+        "doubt": st.sampled_from([None, None, None, "a clock jump"]),
+    },
+)
+
+
+@st.composite
+def entries(draw: st.DrawFn) -> dict[str, Any]:
+    """A time entry of up to 50 minutes, to the second; half of them in one busy month."""
+    in_march = st.integers(0, 700).map(lambda hour: datetime(2026, 3, 2, tzinfo=UTC) + timedelta(hours=hour))
+    start = draw(st.one_of(instants, in_march))
+    end = start + timedelta(seconds=draw(st.integers(0, 3000)))
+    entered = draw(st.sampled_from([None, None, None, 1, 6, 8, 20]))
+    return {
+        "start": start.isoformat(),
+        "end": end.isoformat(),
+        "by": draw(st.sampled_from(["pt1", "pt2", "pta"])),
+        "role": draw(
+            st.sampled_from(["therapist", "therapist", "assistant", "clinical_staff", "unlicensed"])
+        ),
+        "contact": draw(st.sampled_from([None, "phone", "video", "message", "voicemail"])),
+        "idle": draw(st.sampled_from([False, False, False, True])),
+        "billed_elsewhere": draw(st.sampled_from([False, False, False, True])),
+        "entered_at": None if entered is None else (end + timedelta(days=entered)).isoformat(),
+    }
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> dict[str, Any]:
+    """A case over the turn of the rules, any zones, any settings."""
+    dense = draw(st.integers(0, 20))
+    first = draw(st.integers(0, 150))
+    run = [{"on": (START + timedelta(days=first + i)).isoformat()} for i in range(dense)]
+    chosen = draw(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "window_anchor": st.sampled_from(["first_data", "started", "consent"]),
+                "supply_when": st.sampled_from(["closed", "threshold"]),
+                "supply_date": st.sampled_from(["window_end", "threshold"]),
+                "setup_date": st.sampled_from(["minimum_met", "education"]),
+                "management_date": st.sampled_from(["month_end", "threshold"]),
+                "day_zone": st.sampled_from(["patient", "clinic"]),
+                "month_split": st.sampled_from(["split", "start"]),
+                "no_data_month": st.sampled_from(["hold", "bill"]),
+            },
+        )
+    )
+    return case(
+        {
+            "practice.timezone": draw(st.sampled_from(ZONES)),
+            "patient.timezone": draw(st.sampled_from(ZONES)),
+            "episode.started": START.isoformat(),
+            "episode.discharged": draw(st.sampled_from([None, "2026-04-15"])),
+            "episode.consent": [{"from": draw(st.sampled_from(["2025-10-01", "2026-03-10"])), "to": None}],
+            "episode.plan_of_care": [{"from": "2025-10-01", "to": None}],
+            "episode.organ_system": draw(
+                st.sampled_from(["musculoskeletal", "respiratory", "cognitive_behavioral"])
+            ),
+            "episode.setup": draw(st.sampled_from([None, {"on": "2025-12-20"}, {"on": "2026-03-02"}])),
+        },
+        as_of=AS_OF.isoformat(),
+        data=run + draw(st.lists(readings, max_size=12)),
+        management=draw(st.lists(entries(), max_size=10)),
+        settings=chosen,
+    )
+
+
+def _decided(answer: dict[str, Any]) -> list[tuple[str, ...]]:
+    return sorted(
+        (
+            line["code"],
+            line["service_date"],
+            line["decision"],
+            str(line["units"]),
+            ",".join(line["modifiers"]),
+        )
+        for line in answer["lines"]
+    )
+
+
+@settings(billing)
+@given(cases(), st.randoms(use_true_random=False))
+def test_the_order_of_entries_changes_nothing(made: dict[str, Any], chance: random.Random) -> None:
+    shuffled = copy.deepcopy(made)
+    chance.shuffle(shuffled["data"])
+    chance.shuffle(shuffled["management"])
+    assert evaluate(shuffled) == evaluate(made)
+
+
+@settings(billing)
+@given(cases(), st.integers(0, 9), st.floats(0.01, 0.99))
+def test_splitting_an_entry_changes_nothing(made: dict[str, Any], which: int, where: float) -> None:
+    if which >= len(made["management"]):
+        return
+    entry = made["management"][which]
+    start, end = datetime.fromisoformat(entry["start"]), datetime.fromisoformat(entry["end"])
+    middle = start + timedelta(microseconds=int((end - start) / timedelta(microseconds=1) * where))
+    if made["settings"].get("month_split") == "start" and start.month != end.month:
+        return  # a split entry then starts in two months
+    split = copy.deepcopy(made)
+    split["management"][which : which + 1] = [
+        {**entry, "end": middle.isoformat()},
+        {**entry, "start": middle.isoformat()},
+    ]
+    assert _decided(evaluate(split)) == _decided(evaluate(made))
+
+
+@settings(billing)
+@given(cases(), st.booleans())
+def test_a_twin_is_never_paid_twice(made: dict[str, Any], sent: bool) -> None:
+    paid = [line for line in evaluate(made)["lines"] if line["decision"] in ("bill", "replace")]
+    if sent and paid:
+        made["claims_sent"] = [
+            {"code": line["code"], "service_date": line["service_date"], "claim_id": f"S{i}"}
+            for i, line in enumerate(paid)
+        ]
+        assert not [line for line in evaluate(made)["lines"] if line["decision"] in ("bill", "replace")]
+    kinds = {rule.code: rule.kind for rule in RULES}
+    periods = Counter((kinds[line["code"]], *line["period"]) for line in paid if line["code"] != "98981")
+    assert all(number == 1 for number in periods.values())
+    for line in paid:
+        if line["code"] == "98981":
+            beside = {other["code"] for other in paid if other["period"] == line["period"]}
+            assert "98980" in beside
+            assert "98979" not in beside
+
+
+WORTH = {"98979": 10, "98980": 20, "98981": 20}
+
+
+def _worth(answer: dict[str, Any], decisions: tuple[str, ...] = ("bill",)) -> dict[str, int]:
+    """Per period, a measure that grows with what is billed: minutes paid, or 2 or 16 days."""
+    worth: dict[str, int] = {}
+    long_codes = {rule.code for rule in RULES if rule.low == 16}
+    for line in answer["lines"]:
+        if line["decision"] in decisions:
+            key = f"{line['period']}"
+            each = WORTH.get(line["code"], 16 if line["code"] in long_codes else 2)
+            worth[key] = worth.get(key, 0) + each * line["units"]
+    return worth
+
+
+@settings(billing)
+@given(cases(), entries())
+def test_more_minutes_never_bill_less(made: dict[str, Any], more: dict[str, Any]) -> None:
+    more = {**more, "billed_elsewhere": False}  # that is time taken away
+    before = _worth(evaluate(made))
+    after = _worth(evaluate({**made, "management": [*made["management"], more]}))
+    assert all(after.get(period, 0) >= number for period, number in before.items())
+
+
+@settings(billing)
+@given(cases(), st.integers(0, 200))
+def test_more_days_in_the_windows_never_bill_less(made: dict[str, Any], offset: int) -> None:
+    """A day before the first counted one would move every window, so days are added behind it."""
+    made["settings"]["window_anchor"] = "started"
+    made["episode"]["setup"] = None
+    if offset > 150:
+        made["episode"]["started"] = "2026-01-01"
+    before = evaluate(made)
+    more = {"on": (START + timedelta(days=offset)).isoformat()}
+    after = evaluate({**made, "data": [*made["data"], more]})
+    paid, held = ("bill",), ("bill", "hold")
+    straddles = [
+        str(line["period"])
+        for line in after["lines"]
+        if line["period"][0] < "2026-01-01" <= line["period"][1]
+    ]
+    for decisions in (paid, held):
+        worth = _worth(after, decisions)
+        for period, number in _worth(before, decisions).items():
+            if period not in straddles:  # there a day in the other year may turn bill into hold
+                assert worth.get(period, 0) >= min(number, 16)
+
+
+@settings(billing)
+@given(st.sampled_from(ZONES), st.integers(0, 364), st.integers(0, 23 * 60), st.integers(1, 25))
+def test_a_local_date_is_one_day_in_any_zone_on_any_day(
+    name: str, day: int, minute: int, readings_of_it: int
+) -> None:
+    """Readings all through a local date, DST or not, count as that one date."""
+    zone = ZoneInfo(name)
+    on = date(2026, 1, 1) + timedelta(days=day)
+    start = datetime(on.year, on.month, on.day, tzinfo=zone).astimezone(UTC)
+    moments = {start + timedelta(minutes=(minute * i) % (22 * 60)) for i in range(readings_of_it)}
+    inside = [at for at in moments if at.astimezone(zone).date() == on]
+    answer = evaluate(
+        case(
+            {
+                "episode.started": "2025-12-31",
+                "episode.discharged": None,
+                "patient.timezone": name,
+                "practice.timezone": name,
+            },
+            as_of="2027-03-01",
+            data=[{"at": at.isoformat()} for at in inside],
+        )
+    )
+    opened = [item["period"] for item in answer["not_billable"] if item["code"] == "98985"]
+    assert inside
+    assert opened[0][0] == on.isoformat()
+    assert all(" of 2 data days" in item["why"] for item in answer["not_billable"] if item["code"] == "98985")
+
+
+@settings(billing)
+@given(st.sampled_from(ZONES), st.integers(0, 23), st.integers(0, 364))
+def test_minutes_are_elapsed_time_in_any_zone(name: str, hour: int, day: int) -> None:
+    """20 minutes are 20 minutes whatever the clocks do, unless the clinic's month ends within them."""
+    zone = ZoneInfo(name)
+    start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day, hours=hour, minutes=7)
+    end = start + timedelta(minutes=20)
+    local, local_end = start.astimezone(zone), end.astimezone(zone)
+    if (local.year, local.month) != (local_end.year, local_end.month):
+        return
+    entry = {
+        "start": local.isoformat(),
+        "end": local_end.isoformat(),
+        "role": "therapist",
+        "contact": "phone",
+    }
+    answer = evaluate(
+        case(
+            {
+                "practice.timezone": name,
+                "episode.started": "2025-12-01",
+                "episode.discharged": None,
+                "episode.consent": [{}],
+            },
+            as_of="2027-02-01",
+            management=[entry],
+        )
+    )
+    found = [line for line in answer["lines"] if line["code"] == "98980"]
+    late = [item for item in answer["not_billable"] if item["code"] == "98980" and "too late" in item["why"]]
+    assert len(found) + len(late) == 1
+    if found:
+        assert found[0]["period"][0] == f"{local:%Y-%m}-01"
+        assert found[0]["evidence"]["seconds"] == 1200
+
+
+def test_a_million_entries() -> None:
+    """Linear enough that a case of a million readings comes back."""
+    start = datetime(2026, 3, 2, 5, tzinfo=UTC)
+    number = 200_000
+    data = [{"at": (start + timedelta(seconds=10 * i)).isoformat()} for i in range(number)]
+    management = [
+        {
+            "start": (start + timedelta(seconds=10 * i)).isoformat(),
+            "end": (start + timedelta(seconds=10 * i + 15)).isoformat(),
+            "role": "therapist",
+            "by": f"p{i % 7}",
+            "contact": "phone" if i % 1000 == 0 else None,
+        }
+        for i in range(number)
+    ]
+    answer = evaluate(
+        case({"episode.discharged": None}, data=data, management=management, as_of="2026-04-01")
+    )
+    lines = {line["code"]: line for line in answer["lines"]}
+    assert lines["98980"]["evidence"]["seconds"] == 10 * number + 5
+    assert lines["98977"]["evidence"]["days"] == 24 if "98977" in lines else True
+
+
+@pytest.mark.parametrize("setting", ["split", "start"])
+def test_overlap_over_a_months_end_is_counted_once(setting: str) -> None:
+    made = case(
+        {"episode.discharged": "2026-04-20"},
+        data=[{"on": "2026-03-05"}, {"on": "2026-04-05"}],
+        management=[
+            {
+                "start": "2026-03-31T23:50:00-04:00",
+                "end": "2026-04-01T00:10:00-04:00",
+                "role": "therapist",
+                "contact": "phone",
+            },
+            {
+                "start": "2026-04-01T00:00:00-04:00",
+                "end": "2026-04-01T00:12:00-04:00",
+                "role": "therapist",
+                "contact": "phone",
+            },
+        ],
+        settings={"month_split": setting, "no_data_month": "bill"},
+    )
+    answer = evaluate(made)
+    total = sum(line["evidence"]["seconds"] for line in answer["lines"] if line["code"] in ("98979", "98980"))
+    assert total == (22 * 60 if setting == "split" else 20 * 60)
