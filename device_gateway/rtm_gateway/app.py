@@ -17,6 +17,7 @@ from uuid import UUID
 from rtm_gateway import live
 from rtm_gateway.boot import gateway_boot
 from rtm_gateway.drivers import SampleBlock, create
+from rtm_gateway.drivers.homestretch import EVENT_KIND
 from rtm_gateway.keys import load_or_create_key
 from rtm_gateway.link import Event, LinkEvent, SensorLink
 from rtm_gateway.outbox import Outbox, OutboxEvent
@@ -33,6 +34,8 @@ _log = logging.getLogger(__name__)
 _SCAN_S: Final = 5.0
 _FREE_EVERY_S: Final = 30.0
 _MEGABYTE: Final = 1 << 20
+_SHORT_PRESS: Final = {"homestretch": (EVENT_KIND + 1, 1)}
+"""Profile -> (kind, ref) of the reply that is a short press of the sensor's button."""
 
 
 class GatewayError(Exception):
@@ -267,8 +270,8 @@ class _Sensor:
         self._on_event(self._settings, event)
 
     def _is_button(self, event: LinkEvent) -> bool:
-        buttons: frozenset[int] = getattr(self._driver, "buttons", frozenset())
-        return event.reply is not None and event.reply.kind in buttons
+        reply = event.reply
+        return reply is not None and (reply.kind, reply.ref) == _SHORT_PRESS.get(self._settings.profile)
 
 
 def _text(value: object) -> str:

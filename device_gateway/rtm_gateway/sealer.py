@@ -14,9 +14,9 @@ from typing import Final, NamedTuple, Protocol, cast
 from uuid import UUID
 
 import numpy as np
-from rtm_signal.chunk import MAX_SAMPLES, UNKNOWN_UNCERTAINTY, Anchors, Chunk, stream_id
 
 from rtm_gateway.drivers.driver import Flag, SampleBlock, StreamSpec, Values
+from rtm_signal.chunk import MAX_SAMPLES, UNKNOWN_UNCERTAINTY, Anchors, Chunk, stream_id
 
 CHUNK_S: Final = 5.0
 """10 s would save one per cent more, 1 s costs 15 % (docs/reference/chunk.md)."""

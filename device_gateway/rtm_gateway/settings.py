@@ -54,8 +54,8 @@ class GatewaySettings(BaseSettings):
         env_prefix="RTM_", toml_file="rtm.toml", extra="ignore", frozen=True, env_nested_delimiter="__"
     )
 
-    tenant: UUID
-    gateway: UUID
+    tenant: UUID = Field(default=...)
+    gateway: UUID = Field(default=...)
     mqtt_url: str | None = None
     mqtt_ca: Path | None = None
     mqtt_certificate: Path | None = None

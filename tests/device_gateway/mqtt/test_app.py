@@ -1,0 +1,248 @@
+"""The gateway whole: a sensor on the air, the outbox, a real broker, and a server that commits and
+acknowledges.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from rtm_gateway.app import Gateway
+from rtm_gateway.settings import GatewaySettings, SensorSettings
+from rtm_signal.chunk import decode, stream_id
+from rtm_signal.wire import Command, Manifest, cmd_topic
+
+GATEWAY, TENANT, SENSOR, RECORDING = (UUID(int=n) for n in range(21, 25))
+ADDRESS = "C0:00:00:00:00:01"
+
+
+def make_settings(air: Any, broker: Any, folder: Path, **more: Any) -> GatewaySettings:
+    return GatewaySettings(
+        tenant=TENANT,
+        gateway=GATEWAY,
+        mqtt_url=broker.url,
+        data_dir=folder,
+        radio=air.moniker,
+        sensors=(SensorSettings(sensor=SENSOR, placement="wrist", address=ADDRESS),),
+        **more,
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(settings: GatewaySettings) -> AsyncIterator[Gateway]:
+    gateway = Gateway(settings)
+    task = asyncio.create_task(gateway.run())
+    try:
+        yield gateway
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        gateway.close()
+
+
+def manifests(server: Any) -> list[Manifest]:
+    return [Manifest.from_json(data) for key, data in server.committed.items() if key.startswith("m:")]
+
+
+def samples(server: Any, sensor: Any) -> dict[int, dict[int, tuple[int, ...]]]:
+    """boot -> index -> values of what was committed; a sample that came twice fails."""
+    found: dict[int, dict[int, tuple[int, ...]]] = {}
+    for key, data in server.committed.items():
+        if key.startswith("c:"):
+            chunk = decode(data)
+            assert chunk.stream == stream_id(SENSOR, "imu")
+            held = found.setdefault(chunk.boot, {})
+            for index, row in enumerate(chunk.values.tolist(), chunk.first):
+                assert index not in held, "a sample was stored twice"
+                assert tuple(row) == sensor.value(chunk.boot, index), "a sample was altered"
+                held[index] = tuple(row)
+    return found
+
+
+async def command(server: Any, do: str, **arguments: Any) -> None:
+    await asyncio.to_thread(server.publish, cmd_topic(GATEWAY), Command(do, arguments).to_json())
+
+
+def test_start_exercise_stop(
+    iotcore_broker: Any, kit: SimpleNamespace, radio_kit: SimpleNamespace, tmp_path: Path
+) -> None:
+    server = kit.server(iotcore_broker)
+
+    async def scenario() -> tuple[Manifest, dict[int, tuple[int, ...]]]:
+        async with radio_kit.open_air() as air:
+            sensor = radio_kit.HomestretchSensor(air)
+            await sensor.open()
+            async with running(make_settings(air, iotcore_broker, tmp_path, open_on_motion=False)) as gateway:
+                await kit.eventually(lambda: sensor.streaming)
+                await sensor.sample(700)
+                await asyncio.sleep(0.3)
+                assert gateway.outbox.pending() == 0
+                assert not server.committed, "nothing is recorded before Start"
+                await command(server, "start", recording=str(RECORDING), exercise="squat")
+                await kit.eventually(lambda: gateway.recorder.recording == RECORDING)
+                await sensor.sample(800)
+                await kit.eventually(lambda: len(samples(server, sensor).get(7, {})) >= 1000)
+                await command(server, "stop")
+                await kit.eventually(lambda: bool(manifests(server)) and gateway.outbox.pending() == 0)
+            (manifest,) = manifests(server)
+            return manifest, samples(server, sensor)[7]
+
+    manifest, stored = asyncio.run(scenario())
+    assert (manifest.recording, manifest.exercise, manifest.closed_by) == (RECORDING, "squat", "stop")
+    assert (manifest.tenant, manifest.gateway, manifest.revision) == (TENANT, GATEWAY, 1)
+    (stream,) = manifest.streams
+    assert (stream.sensor, stream.name, stream.placement, stream.boot) == (SENSOR, "imu", "wrist", 7)
+    assert stream.lost == ()
+    assert sorted(stored) == list(range(stream.first, stream.last + 1))
+    assert 150 <= stream.first <= 200, "five seconds before Start are kept"
+    assert stream.last == 1499
+
+
+def test_motion_opens_a_recording_and_the_memory_fills_what_the_link_lost(
+    iotcore_broker: Any, kit: SimpleNamespace, radio_kit: SimpleNamespace, tmp_path: Path
+) -> None:
+    server = kit.server(iotcore_broker)
+
+    async def scenario() -> list[int]:
+        async with radio_kit.open_air() as air:
+            sensor = radio_kit.HomestretchSensor(air)
+            await sensor.open()
+            async with running(make_settings(air, iotcore_broker, tmp_path)) as gateway:
+                await kit.eventually(lambda: sensor.streaming)
+                await sensor.sample(600)
+                await kit.eventually(lambda: gateway.recorder.recording is not None)
+                await air.drop()
+                await sensor.sample(400)
+                await kit.eventually(lambda: sensor.streaming)
+                await sensor.sample(300)
+                await kit.eventually(lambda: len(samples(server, sensor).get(7, {})) == 1300)
+                gateway.recorder.close("stop")
+                await kit.eventually(lambda: bool(manifests(server)))
+            return sorted(samples(server, sensor)[7])
+
+    assert asyncio.run(scenario()) == list(range(1300))
+    (manifest,) = manifests(server)
+    assert [(each.first, each.last, each.lost) for each in manifest.streams] == [(0, 1299, ())]
+
+
+CHILD = """
+import asyncio, sys
+from rtm_gateway import app
+from rtm_gateway.settings import GatewaySettings
+asyncio.run(app.run(GatewaySettings()))
+"""
+
+
+@contextlib.asynccontextmanager
+async def child(settings: GatewaySettings) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`rtm gateway` in a process of its own, told by its environment alone."""
+    environment = {
+        **os.environ,
+        "RTM_TENANT": str(settings.tenant),
+        "RTM_GATEWAY": str(settings.gateway),
+        "RTM_MQTT_URL": str(settings.mqtt_url),
+        "RTM_DATA_DIR": str(settings.data_dir),
+        "RTM_RADIO": settings.radio,
+        "RTM_SENSORS": json.dumps([each.model_dump(mode="json") for each in settings.sensors]),
+    }
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", CHILD, env=environment)
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGKILL)
+        await process.wait()
+
+
+def test_kill_9_in_mid_recording_loses_nothing_and_still_leads_to_a_manifest(
+    iotcore_broker: Any, kit: SimpleNamespace, radio_kit: SimpleNamespace, tmp_path: Path
+) -> None:
+    server = kit.server(iotcore_broker)
+    pauses = np.random.default_rng(5).uniform(0.0, 0.4, 2)
+
+    async def scenario() -> dict[int, dict[int, tuple[int, ...]]]:
+        async with radio_kit.open_air() as air:
+            sensor = radio_kit.HomestretchSensor(air)
+            await sensor.open()
+            settings = make_settings(air, iotcore_broker, tmp_path)
+            for number, pause in enumerate(pauses):
+                async with child(settings):
+                    await kit.eventually(lambda: sensor.streaming, 30)
+                    before = len(samples(server, sensor).get(7, {}))
+                    await sensor.sample(900)
+                    await kit.eventually(
+                        lambda before=before: len(samples(server, sensor).get(7, {})) > before + 100, 30
+                    )
+                    await asyncio.sleep(pause)
+                await air.drop()
+                await sensor.sample(50 * number)
+            async with running(settings) as gateway:
+                await kit.eventually(lambda: sensor.streaming, 30)
+                assert gateway.recorder.recording is not None, "the recording goes on"
+                await kit.eventually(lambda: len(samples(server, sensor)[7]) == sensor.index, 30)
+                gateway.recorder.close("stop")
+                await kit.eventually(lambda: bool(manifests(server)) and gateway.outbox.pending() == 0)
+            return samples(server, sensor)
+
+    stored = asyncio.run(scenario())
+    (manifest,) = manifests(server)
+    (stream,) = manifest.streams
+    assert sorted(stored[7]) == list(range(stream.first, stream.last + 1))
+    assert (stream.first, stream.last, stream.lost) == (0, 1849, ())
+
+
+def test_the_sensor_forgets_only_what_the_outbox_has_synced(
+    iotcore_broker: Any, kit: SimpleNamespace, radio_kit: SimpleNamespace, tmp_path: Path
+) -> None:
+    async def scenario() -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        async with radio_kit.open_air() as air:
+            sensor = radio_kit.HomestretchSensor(air)
+            await sensor.open()
+            settings = make_settings(air, iotcore_broker, tmp_path)
+            async with running(settings) as gateway:
+                await kit.eventually(lambda: sensor.streaming)
+                put = gateway.outbox.put
+                gateway.outbox.put = lambda *_: False  # type: ignore[method-assign]  # a disk that is full
+                await sensor.sample(1100)
+                await asyncio.sleep(0.8)
+                before = list(sensor.freed)
+                gateway.outbox.put = put  # type: ignore[method-assign]  # the disk has room again
+                await kit.eventually(lambda: bool(sensor.freed))
+            return before, sensor.freed
+
+    before, after = asyncio.run(scenario())
+    assert before == []
+    boot, up_to = after[0]
+    assert boot == 7
+    assert 1000 <= up_to <= 1100
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"RTM_TENANT": "nobody"},
+        {"RTM_SENSORS": "not json"},
+        {"RTM_SENSORS": '[{"placement": "wrist"}]'},
+        {"RTM_SENSORS": json.dumps([{"sensor": str(SENSOR), "placement": "wrist"}] * 2)},
+        {"RTM_OUTBOX_LIMIT_MB": "0"},
+    ],
+)
+def test_settings_that_cannot_be_are_refused(monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str]) -> None:
+    for name, value in {"RTM_TENANT": str(TENANT), "RTM_GATEWAY": str(GATEWAY), **wrong}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises((ValidationError, ValueError)):
+        GatewaySettings()
