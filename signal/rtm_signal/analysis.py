@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from rtm_signal import catalogue, sensor_choice
-from rtm_signal.analysis_angle import angle_name, measure
+from rtm_signal.analysis_angle import angle_name, measure, reasons
 from rtm_signal.analysis_quality import qualities
+from rtm_signal.angle import Angle
 from rtm_signal.features import Motion, motion
-from rtm_signal.inclination import Angle
 from rtm_signal.orientation import Orientation, orient
-from rtm_signal.recording import Recording
+from rtm_signal.recording import FloatArray, Recording
 from rtm_signal.repetitions import Movement, find_sets, learn
 from rtm_signal.repetitions_count import CountedSet, settle
 from rtm_signal.repetitions_timing import Timing, timings
@@ -21,6 +22,7 @@ from rtm_signal.result import (
     Analysis,
     AngleName,
     AngleSeries,
+    Quality,
     RangeOfMotion,
     Repetition,
     RepetitionSet,
@@ -55,22 +57,18 @@ def analyze(
     oriented = _orientations(grid, choice.of)
     moved = motion([oriented.get(name, grid.sensors[name]) for name in choice.of])
     calibrated = _matching(calibration, choice.of)
-    known = _learn(calibrated, choice.of, calibration_repetitions, moved)
+    shown = {} if calibrated is None else _orientations(calibrated, choice.of)
+    known = _learn(calibrated, shown, calibration_repetitions, set(oriented))
     found = find_sets(moved, trimmed=trimmed, known=known)
     counted = [settle(one, moved, trimmed=trimmed, known=known) for one in found]
-    withheld = [Withheld("samples", remark) for remark in grid.remarks]
-    angle: Angle | None = None
-    if len(oriented) == len(choice.of):
-        angle, reasons = measure(choice, entry, oriented, calibrated, _matching(pose, choice.of))
-        withheld += [*reasons, *angle.withheld]
-    else:
-        missing = " and ".join(n for n in choice.of if n not in oriented)
-        withheld.append(Withheld("rom_deg", f"The sensor {missing} has no gyroscope: repetitions only."))
-    unsaid = angle is None or any(w.what == "rom_deg" and w.from_s is None for w in withheld)
-    sets = tuple(
-        _set(one, moved, None if unsaid else angle, known, entry if entry.id != "generic" else None)
-        for one in counted
-    )
+    withheld = reasons(choice, entry, oriented)
+    angle = None
+    if not withheld:
+        angle = measure(choice, entry, oriented, shown, _matching(pose, choice.of))
+        withheld += angle.withheld
+    withheld += [Withheld("samples", remark) for remark in grid.remarks]
+    tempo = None if entry.id == catalogue.GENERIC.id else entry.tempo_s
+    sets = tuple(_set(one, moved, angle, known, tempo) for one in counted)
     return Analysis(
         exercise=entry.id,
         duration_s=float(grid.t[-1] - grid.t[0]),
@@ -81,7 +79,7 @@ def analyze(
         rom_deg=_range_of_motion(sets, angle),
         withheld=tuple(withheld),
         pipeline_version=PIPELINE_VERSION,
-        angle_series=None if angle is None else _series(angle, unsaid),
+        angle_series=_unsaid(grid.t) if angle is None else angle.series(),
     )
 
 
@@ -97,13 +95,16 @@ def _matching(other: Recording | None, names: Sequence[str]) -> GriddedRecording
 
 
 def _learn(
-    calibrated: GriddedRecording | None, names: Sequence[str], nominal: int | None, moved: Motion
+    calibrated: GriddedRecording | None,
+    oriented: Mapping[str, Orientation],
+    nominal: int | None,
+    with_gyroscope: set[str],
 ) -> tuple[Movement, ...]:
-    if calibrated is None:
+    """What the calibration shows; nothing where its features would not compare with the recording's."""
+    if calibrated is None or set(oriented) != with_gyroscope:
         return ()
-    oriented = _orientations(calibrated, names)
-    shown = motion([oriented.get(n, calibrated.sensors[n]) for n in names])
-    return learn(shown, nominal) if shown.posture.shape[1] == moved.posture.shape[1] else ()
+    sources = [oriented.get(name, sensor) for name, sensor in calibrated.sensors.items()]
+    return learn(motion(sources), nominal)
 
 
 def _set(
@@ -111,17 +112,20 @@ def _set(
     moved: Motion,
     angle: Angle | None,
     known: Sequence[Movement],
-    entry: catalogue.Exercise | None,
+    tempo_s: tuple[float, float] | None,
 ) -> RepetitionSet:
     phases = timings(moved, one.start_s, one.end_s)
-    judged = qualities(one, phases, moved, known, None, entry.tempo_s if entry else None)
-    repetitions = tuple(
-        _repetition(timing, angle, quality) for timing, quality in zip(phases, judged, strict=True)
-    )
+    if len(phases) == 1:
+        # A lone repetition has no other to be told from: all its movement belongs to it.
+        lone = phases[0]
+        start, end = min(lone.start_s, float(one.start_s[0])), max(lone.end_s, float(one.end_s[0]))
+        phases = [replace(lone, start_s=start, end_s=end)]
+    judged = qualities(one, phases, moved, known, None, tempo_s)
+    repetitions = tuple(_repetition(timing, angle, q) for timing, q in zip(phases, judged, strict=True))
     return RepetitionSet(repetitions[0].start_s, repetitions[-1].end_s, repetitions)
 
 
-def _repetition(timing: Timing, angle: Angle | None, quality: Any) -> Repetition:
+def _repetition(timing: Timing, angle: Angle | None, quality: Quality) -> Repetition:
     rom = velocity = None
     if angle is not None:
         first, last = np.searchsorted(angle.t, [timing.start_s, timing.end_s])
@@ -147,15 +151,13 @@ def _range_of_motion(sets: Sequence[RepetitionSet], angle: Angle | None) -> Rang
     roms = [r.rom_deg for s in sets for r in s.repetitions if r.rom_deg is not None]
     if not roms or angle is None:
         return RangeOfMotion()
-    # The range is a difference of two angles; their errors are taken as independent.
-    uncertainty = 1.96 * np.sqrt(2) * np.degrees(float(np.median(angle.sigma[angle.valid])))
-    return RangeOfMotion(float(np.median(roms)), float(max(roms)), float(uncertainty))
+    median = float(np.median(roms))
+    return RangeOfMotion(median, float(max(roms)), angle.rom_half_interval_deg(median))
 
 
-def _series(angle: Angle, unsaid: bool) -> AngleSeries:
-    valid = np.zeros_like(angle.valid) if unsaid else angle.valid
-    degrees = np.where(valid, np.degrees(angle.angle), np.nan)
-    return AngleSeries(angle.t, degrees, valid, 1.96 * np.degrees(angle.sigma))
+def _unsaid(t: FloatArray) -> AngleSeries:
+    nothing = np.full(len(t), np.nan)
+    return AngleSeries(t, nothing, np.zeros(len(t), dtype=bool), nothing)
 
 
 def to_json(analysis: Analysis) -> dict[str, Any]:

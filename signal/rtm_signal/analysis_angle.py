@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from rtm_signal.alignment import neutral
+from rtm_signal.angle import Angle
 from rtm_signal.catalogue import GENERIC, Exercise
-from rtm_signal.inclination import Angle, inclination
-from rtm_signal.orientation import Orientation, orient
+from rtm_signal.inclination import inclination
+from rtm_signal.joint_angle import joint_angle
+from rtm_signal.orientation import Orientation
 from rtm_signal.result import Withheld
 from rtm_signal.sensor_choice import Choice, segment
 from rtm_signal.time_grid import GriddedRecording
 
-NO_HEADING = (
-    "the movement turns about the vertical, which cannot be measured without an undisturbed magnetometer"
-)
+NO_HEADING = "it turns about the vertical, which cannot be measured without an undisturbed magnetometer"
 
 
 def measure(
     choice: Choice,
     entry: Exercise,
-    orientations: dict[str, Orientation],
-    calibration: GriddedRecording | None,
+    oriented: Mapping[str, Orientation],
+    calibration: Mapping[str, Orientation],
     pose: GriddedRecording | None,
-) -> tuple[Angle, list[Withheld]]:
-    """The angle of the chosen sensors and what has to be withheld of it."""
-    reasons = []
-    if choice.unfit:
-        reasons.append(Withheld("rom_deg", choice.unfit))
-    known_heading = all(orientations[n].heading_known for n in choice.of)
-    if entry.about_vertical and not known_heading:
-        reasons.append(Withheld("rom_deg", f"{entry.name}: {NO_HEADING}."))
-    name = choice.of[0]
-    neutral = None
-    if pose is not None and name in pose.sensors:
-        neutral = orient(pose.sensors[name]).up.mean(axis=0)
-    return inclination(orientations[name], neutral_up=neutral), reasons
+) -> Angle:
+    """The angle of the chosen sensors; calibration and pose hold the same sensors or nothing."""
+    name = angle_name(choice, entry)
+    still = [neutral(pose.sensors[n]) for n in choice.of] if pose is not None else None
+    if len(choice.of) == 1:
+        up = None if still is None else still[0].up
+        return inclination(oriented[choice.of[0]], of=choice.of, neutral_up=up)
+    proximal, distal = choice.of
+    both = None
+    if proximal in calibration and distal in calibration:
+        both = (calibration[proximal], calibration[distal])
+    return joint_angle(
+        oriented[proximal],
+        oriented[distal],
+        joint=name,
+        of=(proximal, distal),
+        pose=None if still is None else (still[0], still[1]),
+        calibration=both,
+    )
 
 
 def angle_name(choice: Choice, entry: Exercise) -> str:
@@ -41,3 +50,16 @@ def angle_name(choice: Choice, entry: Exercise) -> str:
         return "inclination"
     asked = tuple(segment(n)[1] for n in choice.of) == entry.joint_placements
     return entry.angle if asked and entry.id != GENERIC.id else "joint"
+
+
+def reasons(choice: Choice, entry: Exercise, oriented: Mapping[str, Orientation]) -> list[Withheld]:
+    """Why no angle of the whole recording can be said, if so."""
+    without = [n for n in choice.of if n not in oriented]
+    out = []
+    if without:
+        out.append(Withheld("rom_deg", f"The sensor {' and '.join(without)} has no gyroscope: count only."))
+    if choice.unfit:
+        out.append(Withheld("rom_deg", choice.unfit))
+    if entry.about_vertical and not all(o.heading_known for o in oriented.values()):
+        out.append(Withheld("rom_deg", f"{entry.name}: {NO_HEADING}."))
+    return out

@@ -17,6 +17,8 @@ from rtm_signal.recording import FloatArray
 
 _ONSET = 0.05
 """Share of the phase's peak speed."""
+_BASE = 0.1
+"""Share of the excursion below which the course is at its base."""
 _REACH = 0.5
 """How far outside the tiling's edges, in repetitions, a start or an end is looked for."""
 
@@ -64,10 +66,11 @@ def timings(motion: Motion, start_s: FloatArray, end_s: FloatArray) -> list[Timi
 
 
 def _one(motion: Motion, along: FloatArray, speed: FloatArray, first: int, top: int, last: int) -> Timing:
-    out_start, out_end = _phase(speed[first : top + 1])
-    back_start, back_end = _phase(-speed[top : last + 1])
-    start, reached = first + out_start, first + out_end
-    left, end = top + back_start, top + back_end
+    start, reached = _way(along[first : top + 1], speed[first : top + 1])
+    start, reached = first + start, first + reached
+    # The way back, read backwards, is a way out.
+    end, left = _way(along[top : last + 1][::-1], -speed[top : last + 1][::-1])
+    end, left = last - end, last - left
     t = motion.t
     peak = t[top] if left <= reached else (t[reached] + t[left]) / 2
     rest = min(along[start], along[end])
@@ -82,14 +85,22 @@ def _one(motion: Motion, along: FloatArray, speed: FloatArray, first: int, top: 
     )
 
 
-def _phase(speed: FloatArray) -> tuple[int, int]:
-    """First and last index at which the movement of this phase goes on, around its main peak of speed."""
-    peak = int(np.argmax(speed))
-    if speed[peak] <= 0:
-        return peak, peak
-    slow = speed < _ONSET * speed[peak]
-    before = np.flatnonzero(slow[:peak])
-    after = np.flatnonzero(slow[peak:])
+def _way(along: FloatArray, speed: FloatArray) -> tuple[int, int]:
+    """Where the way to the turning point (the last sample) begins, and where it is reached.
+
+    It begins on leaving the base for good, however many humps it has, and is reached at the end of the last
+    quick movement upwards.
+    """
+    peak = float(speed.max())
+    if peak <= 0 or len(along) < 3:
+        return 0, len(along) - 1
+    base, size = float(along.min()), float(np.ptp(along))
+    near = np.flatnonzero(along < base + _BASE * size)
+    start = int(near[-1])
+    slow = speed < _ONSET * peak
+    before = np.flatnonzero(slow[: start + 1])
     start = int(before[-1]) if len(before) else 0
-    end = peak + int(after[0]) if len(after) else len(speed) - 1
-    return start, end
+    quick = np.flatnonzero(speed > 0.5 * peak)
+    after = np.flatnonzero(slow[quick[-1] :])
+    reached = int(quick[-1] + after[0]) if len(after) else len(along) - 1
+    return start, max(start, reached)
