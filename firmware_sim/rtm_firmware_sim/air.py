@@ -1,4 +1,5 @@
-"""A room: simulated sensors on one link, and a spare controller for each central that comes through a transport.
+"""A room: simulated sensors on one link, and a spare controller for each central that comes through a
+transport.
 
     async with Air() as air:
         await air.add(sensor)
@@ -74,7 +75,7 @@ class Air:
         self._centrals += 1
         address = hci.Address(f"D0:00:00:00:01:{self._centrals:02X}")
         controller = SimController(name, link=self.link)
-        host = Host(controller, AsyncPipeSink(controller))  # type: ignore[arg-type]  # bumble's own pattern; see Peripheral.power_on
+        host = Host(controller, AsyncPipeSink(controller))
         device = Device(config=DeviceConfiguration(name=name, address=address), host=host)
         await device.power_on()
         return device
@@ -82,7 +83,8 @@ class Air:
     async def serve(self, moniker: str) -> None:
         """Let centrals in through a bumble transport, until closed.
 
-        Over `tcp-server:HOST:PORT` every connection gets a controller of its own; when it goes, its links time out.
+        Over `tcp-server:HOST:PORT` every connection gets a controller of its own; when it goes, its links
+        time out.
         Raises SimulatorError where the transport cannot be opened.
         """
         try:

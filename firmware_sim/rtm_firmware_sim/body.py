@@ -1,4 +1,5 @@
-"""The body model: somebody does an exercise of the catalogue, wearing ideal or real sensors, and the truth is known.
+"""The body model: somebody does an exercise of the catalogue, wearing ideal or real sensors, and the truth
+is known.
 
 motion = exercise("squat", repetitions=10, rate_hz=100.0, seed=1)
 motion.recording, motion.repetitions
@@ -28,7 +29,8 @@ DEFAULT_IMU = Imu()
 class Motion:
     """What was done and what the sensors measured.
 
-    recording: one sensor a placement, t from 0. repetitions: the truth, in order. angle_deg: (n,) the exercise's angle at
+    recording: one sensor a placement, t from 0. repetitions: the truth, in order. angle_deg: (n,) the
+    exercise's angle at
     the recording's times, degrees, 0 in the neutral pose. felt: ideal sensors aligned with their segments, by
     placement. mounting: rotation (3, 3) sensor to segment, by placement.
     """
@@ -57,8 +59,10 @@ def exercise(
 ) -> Motion:
     """Perform an exercise. The same arguments give the same bytes.
 
-    placements: where sensors are worn, default the pair that spans the joint. effort: tempo, amplitude, fatigue,
-    pauses, mistakes; what it leaves open follows from the catalogue and the seed. context: putting the sensors on,
+    placements: where sensors are worn, default the pair that spans the joint. effort: tempo, amplitude,
+    fatigue,
+    pauses, mistakes; what it leaves open follows from the catalogue and the seed. context: putting the
+    sensors on,
     walking and idling before and after. step_s: of the numerical derivatives; see `skeleton.feel`.
     Raises SimulatorError for an unknown exercise or placement, or for numbers that make no sense.
     """

@@ -1,4 +1,5 @@
-"""The sensor's crystal: fast or slow by parts per million, wandering with temperature, restarted by a reboot."""
+"""The sensor's crystal: fast or slow by parts per million, wandering with temperature, restarted by a
+reboot."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ class Clock:
     """Device time from simulated time.
 
     now: simulated time, s. The origin is fixed at the first look: until somebody has seen the clock, when the
-    sensor was switched on cannot be known either, and a run is then the same to the byte whenever it is started.
+    sensor was switched on cannot be known either, and a run is then the same to the byte whenever it is
+    started.
     started_s: device time at that first look.
     """
 

@@ -9,7 +9,8 @@ FloatArray = NDArray[np.float64]
 
 
 class Curve:
-    """Minimum-jerk pieces between knots (Flash & Hogan 1985): twice continuously differentiable, at rest at every knot."""
+    """Minimum-jerk pieces between knots (Flash & Hogan 1985): twice continuously differentiable, at rest at
+    every knot."""
 
     def __init__(self, start: float = 0.0) -> None:
         self._t: list[float] = [0.0]
@@ -51,4 +52,4 @@ class Waver:
         total = np.zeros(t.shape)
         for w, phase in zip(self._w, self._phase, strict=True):
             total += np.sin(w * t + phase)
-        return total * np.sqrt(2.0 / self._w.size)
+        return np.asarray(total * np.sqrt(2.0 / self._w.size))

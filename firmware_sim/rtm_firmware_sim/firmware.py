@@ -1,6 +1,7 @@
 """The firmware of our own sensor: sampling to flash, clock, boots, battery, button; no radio.
 
-Sampling is computed when somebody looks (`advance`): a sensor nobody is connected to costs nothing and still has
+Sampling is computed when somebody looks (`advance`): a sensor nobody is connected to costs nothing and still
+has
 taken every sample when the link comes back.
 """
 
@@ -51,7 +52,8 @@ class Battery:
 
 
 class Firmware:
-    """A sensor that samples a track. Scales are those of its full-scale range; the range may change while idle."""
+    """A sensor that samples a track. Scales are those of its full-scale range; the range may change while
+    idle."""
 
     RATES_HZ = (25.0, 50.0, 100.0, 200.0)
     RANGES_G = (2, 4, 8, 16)

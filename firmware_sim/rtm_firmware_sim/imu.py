@@ -1,6 +1,7 @@
 """From what an ideal sensor would feel to what a real one reports.
 
-The figures of the default are those of a mid-range consumer IMU (Bosch BMI270 and ST LSM6DSO data sheets: noise
+The figures of the default are those of a mid-range consumer IMU (Bosch BMI270 and ST LSM6DSO data sheets:
+noise
 density 160 ug/rtHz and 0.007 dps/rtHz, zero-rate offset 0.5 to 1 dps, sensitivity error 1 to 2 %).
 """
 
@@ -19,7 +20,8 @@ G = 9.80665
 class Channel:
     """Errors of one triad, in its own unit (m/s2 or rad/s).
 
-    bias: sd of the constant offset. instability: sd of the random walk after 100 s. density: noise per root hertz.
+    bias: sd of the constant offset. instability: sd of the random walk after 100 s. density: noise per root
+    hertz.
     scale, misalignment: sd of the relative gain error of an axis and of the tilt between axes, rad.
     per_kelvin: bias drift. full_scale: saturation. bits: of the quantiser.
     """
@@ -36,8 +38,10 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Imu:
-    """Both triads; wobble: soft-tissue movement of the sensor as a share of the angular rate (a lag on the skin), at
-    `wobble_hz`; warming_k: how far body heat warms it, with time constant `warming_s`; tilt_deg: sd of how it is put on.
+    """Both triads; wobble: soft-tissue movement of the sensor as a share of the angular rate (a lag on the
+    skin), at
+    `wobble_hz`; warming_k: how far body heat warms it, with time constant `warming_s`; tilt_deg: sd of how
+    it is put on.
     """
 
     acc: Channel = Channel(0.03 * G, 0.0005 * G, 160e-6 * G, 0.01, 0.005, 0.0002 * G, 16.0 * G)
@@ -80,7 +84,8 @@ def random_tilt(sd_deg: float, rng: np.random.Generator) -> FloatArray:
 def corrupt(
     values: FloatArray, channel: Channel, rate_hz: float, warmth: FloatArray, rng: np.random.Generator
 ) -> FloatArray:
-    """One triad's readings (n, 3) from true values (n, 3); warmth (n,) K above the temperature of calibration."""
+    """One triad's readings (n, 3) from true values (n, 3); warmth (n,) K above the temperature of
+    calibration."""
     n = len(values)
     gain = np.eye(3) + np.diag(rng.normal(scale=channel.scale, size=3))
     skew = rng.normal(scale=channel.misalignment, size=(3, 3))
@@ -100,7 +105,8 @@ def corrupt(
 def measure(
     acc: FloatArray, gyr: FloatArray, mag: FloatArray, rate_hz: float, imu: Imu, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """(acc, gyr, mag, mounting): readings (n, 3) in the sensor's frame, and the rotation (3, 3) sensor to segment."""
+    """(acc, gyr, mag, mounting): readings (n, 3) in the sensor's frame, and the rotation (3, 3) sensor to
+    segment."""
     mounting = random_tilt(imu.tilt_deg, rng)
     t = np.arange(len(acc)) / rate_hz
     if imu.wobble:

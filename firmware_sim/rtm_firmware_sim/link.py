@@ -5,8 +5,10 @@
 retransmission of what was lost, a queue, and a supervision timeout. A Bluetooth LE link layer is reliable and
 ordered: what is lost is time, and in the end the connection, never a packet out of the middle.
 
-Patched defects of bumble 0.0.236: finding a controller costs controllers x connections; every advertisement is
-handed to every controller; data from a central with a public address finds no connection; LE_Create_Connection_Cancel
+Patched defects of bumble 0.0.236: finding a controller costs controllers x connections; every advertisement
+is
+handed to every controller; data from a central with a public address finds no connection;
+LE_Create_Connection_Cancel
 is a stub; 27-byte ACL packets; HCI_Reset leaves connections behind.
 """
 
@@ -49,7 +51,8 @@ class RadioConditions:
 
 @dataclass(slots=True)
 class _Item:
-    """One thing on its way: link-layer packets still to be sent, and what happens when the last one arrived."""
+    """One thing on its way: link-layer packets still to be sent, and what happens when the last one
+    arrived."""
 
     packets: int
     deliver: Callable[[], None]
@@ -72,7 +75,8 @@ class SimController(Controller):
     def on_hci_le_create_connection_cancel_command(
         self, _command: hci.HCI_LE_Create_Connection_Cancel_Command
     ) -> hci.HCI_StatusReturnParameters:
-        """Core Vol 4, Part E, 7.8.13: the cancelled connection completes with `unknown connection identifier`."""
+        """Core Vol 4, Part E, 7.8.13: the cancelled connection completes with `unknown connection
+        identifier`."""
         pending, self.pending_le_connection = self.pending_le_connection, None
         if pending is None:
             return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.COMMAND_DISALLOWED_ERROR)
@@ -153,7 +157,7 @@ class SimLink(LocalLink):
 
     def on_address_changed(self, controller: Controller) -> None:
         """Forget the index: a controller has another address now."""
-        super().on_address_changed(controller)  # type: ignore[no-untyped-call]  # bumble has no annotation here
+        super().on_address_changed(controller)  # type: ignore[no-untyped-call]  # bumble is not typed
         self._by_address.clear()
 
     def find_le_controller(self, address: hci.Address) -> Controller | None:

@@ -1,7 +1,9 @@
 """How each exercise of the catalogue moves the body: tables, no code.
 
-A drive (segment, axis, gain) turns a segment in its parent by gain times the exercise's angle; axes as in `skeleton`:
-on the right side flexion of shoulder, elbow and hip is -y, of the knee +y, abduction -x, external rotation -z.
+A drive (segment, axis, gain) turns a segment in its parent by gain times the exercise's angle; axes as in
+`skeleton`:
+on the right side flexion of shoulder, elbow and hip is -y, of the knee +y, abduction -x, external rotation
+-z.
 An exercise without a row of its own moves the angle that the catalogue names for it (`BY_ANGLE`).
 """
 
@@ -20,7 +22,8 @@ Drive = tuple[str, str, float]
 class Movement:
     """posture: a name of POSTURES. anchor: the segment whose proximal joint rests. drives: see above.
 
-    sign: of the catalogue's angle for a positive excursion. from_bent: a repetition begins at full excursion (sitting
+    sign: of the catalogue's angle for a positive excursion. from_bent: a repetition begins at full excursion
+    (sitting
     before one stands up). swings: about zero, to both sides. gait: walking, drives unused.
     """
 
@@ -174,7 +177,8 @@ ROWS: Mapping[str, Movement] = {
 }
 
 GAIT_DEG: Mapping[Key, tuple[float, float, float, float]] = {
-    # mean, amplitude of the first harmonic, its phase (share of a stride), amplitude of the second; after the joint
+    # mean, amplitude of the first harmonic, its phase (share of a stride), amplitude of the second; after
+    # the joint
     # curves of Winter (2009), chapter 3: hip 30/-10 deg, knee 5/60 deg with a small wave in stance.
     ("thigh", "y"): (-8.0, -20.0, 0.00, 0.0),
     ("shank", "y"): (27.0, 24.0, 0.30, 12.0),
@@ -189,7 +193,8 @@ GAIT_BOB_M = 0.02
 
 
 def movement(entry: Exercise) -> Movement:
-    """How an entry of the catalogue moves; one without a row moves the angle the catalogue names, standing."""
+    """How an entry of the catalogue moves; one without a row moves the angle the catalogue names,
+    standing."""
     row = ROWS.get(entry.id)
     if row is not None:
         return row

@@ -23,9 +23,11 @@ class Effort:
     """How it is done; None: from the catalogue and the seed.
 
     tempo_s: one repetition without its hold and rest. amplitude_deg, hold_s, rest_s (after each repetition).
-    variation: sd of tempo and amplitude from one repetition to the next, share. fatigue: share by which the last
+    variation: sd of tempo and amplitude from one repetition to the next, share. fatigue: share by which the
+    last
     repetition is smaller and slower than the first. pauses: chance of a pause of 2 to 6 s after a repetition.
-    partial: chance that a repetition stops at a third to two thirds. sets: the repetitions are spread over so many,
+    partial: chance that a repetition stops at a third to two thirds. sets: the repetitions are spread over
+    so many,
     with `set_rest_s` between them. sit_downs: those rests are spent sitting.
     """
 
@@ -44,7 +46,8 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Repetition:
-    """The truth of one repetition; times in s of the recording, rom_deg its excursion. full: False for a partial one."""
+    """The truth of one repetition; times in s of the recording, rom_deg its excursion. full: False for a
+    partial one."""
 
     set: int
     start_s: float

@@ -40,13 +40,15 @@ ADVERTISING_INTERVAL_MS = 100
 BATTERY_SERVICE, BATTERY_LEVEL = UUID.from_16_bits(0x180F), UUID.from_16_bits(0x2A19)
 DEVICE_INFORMATION = UUID.from_16_bits(0x180A)
 PENDING_PACKETS = 8
-"""Packets the host may hold before a stream waits: enough to fill a connection event, little enough to stay live."""
+"""Packets the host may hold before a stream waits: enough to fill a connection event, little enough to stay
+live."""
 
 
 def advertisement(name: str, services: Sequence[UUID] = (), *, room: int = ADVERTISING_BYTES) -> bytes:
     """Advertising data: name and service UUIDs; the flags where there is room for them.
 
-    Name and UUIDs must stand together, since bumble's link has no scan response of its own. Services that do not
+    Name and UUIDs must stand together, since bumble's link has no scan response of its own. Services that do
+    not
     fit with the name are left out: clients of such wearables look for the name.
     """
     flags = (AdvertisingData.FLAGS, b"\x06")
@@ -120,13 +122,13 @@ class Peripheral:
         """Switch on in a virtual room."""
         self._link = link
         controller = SimController(self.name, link=link)
-        await self._start(Host(controller, AsyncPipeSink(controller)))  # type: ignore[arg-type]  # bumble's own pattern; its protocol asks for a future that only transports have
+        await self._switch_on(Host(controller, AsyncPipeSink(controller)))
 
     async def power_on_with(self, source: Any, sink: Any) -> None:
         """Switch on behind a real controller (a bumble transport's source and sink)."""
-        await self._start(Host(source, sink))
+        await self._switch_on(Host(source, sink))
 
-    async def _start(self, host: Host) -> None:
+    async def _switch_on(self, host: Host) -> None:
         configuration = DeviceConfiguration(
             name=self.name,
             address=self.address,
@@ -224,17 +226,27 @@ class Peripheral:
         return self.device.gatt_server.read_cccd(self.connection, characteristic)[0] != 0
 
     async def notify(self, characteristic: Characteristic[bytes], value: bytes) -> None:
-        """Send to the subscriber; nothing where nobody is subscribed. Waits while the host's queue is long."""
+        """Send to the subscriber as it asked, by notification or indication; nothing where nobody is
+        subscribed.
+
+        Waits while the host's queue is long.
+        """
         connection = self.connection
         if connection is None:
             return
-        await self.device.gatt_server.notify_subscriber(connection, characteristic, value)
+        server = self.device.gatt_server
+        wanted = server.read_cccd(connection, characteristic)[0]
+        if wanted & 1:
+            await server.notify_subscriber(connection, characteristic, value)
+        elif wanted & 2:
+            await server.indicate_subscriber(connection, characteristic, value)
         queue = self.device.host.le_acl_packet_queue
         while queue is not None and queue.pending > PENDING_PACKETS and self.connection is connection:
             await asyncio.sleep(0.002)
 
     def _guard_subscriptions(self, services: Sequence[Service]) -> None:
-        """A subscription to an encrypted characteristic needs encryption too: bumble leaves its descriptor open."""
+        """A subscription to an encrypted characteristic needs encryption too: bumble leaves its descriptor
+        open."""
         server = self.device.gatt_server
         for service in services:
             for characteristic in service.characteristics:
@@ -281,6 +293,10 @@ def battery_service(percent: Callable[[], int]) -> Service:
     return Service(BATTERY_SERVICE, [level])
 
 
+def _constant(value: bytes) -> Read:
+    return lambda _connection: value
+
+
 def device_information(**texts: str) -> Service:
     """Device Information Service; texts by `manufacturer`, `model`, `serial`, `firmware`, `hardware`."""
     uuids = {
@@ -294,9 +310,7 @@ def device_information(**texts: str) -> Service:
     return Service(
         DEVICE_INFORMATION,
         [
-            characteristic(
-                UUID.from_16_bits(uuids[name]), Properties.READ, read=lambda _c, text=text: text.encode()
-            )
+            characteristic(UUID.from_16_bits(uuids[name]), Properties.READ, read=_constant(text.encode()))
             for name, text in texts.items()
         ],
     )

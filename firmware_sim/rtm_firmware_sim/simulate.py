@@ -37,8 +37,10 @@ async def run(
 ) -> None:
     """Simulate wearables until cancelled, one for each sensor of the recording.
 
-    profile: a name of `PROFILES`. recording: a file or a recording; else `exercise` (a catalogue id) is performed
-    `repetitions` times. speed: how many times faster than the recording samples are delivered; the sensors' clocks
+    profile: a name of `PROFILES`. recording: a file or a recording; else `exercise` (a catalogue id) is
+    performed
+    `repetitions` times. speed: how many times faster than the recording samples are delivered; the sensors'
+    clocks
     run with them. name: of the peripheral; with several sensors the placement is appended.
     transport: a bumble transport. on_ready: called once everything advertises, with one line a sensor.
     Raises SimulatorError with one plain sentence.
@@ -79,7 +81,7 @@ def make_sensors(
     for number, (placement, samples) in enumerate(recording.sensors.items()):
         own_name = name if name is None or len(recording.sensors) == 1 else f"{name}-{placement}"
         track = track_of(samples, name=placement, begins_at=begins_at)
-        order = Order(track, playback, placement, number, seed, own_name, crystal or Crystal(), mtu)
+        order = Order(track, playback, placement, number, seed, own_name, crystal, mtu)
         sensor = make(order)
         sensor.placement = placement
         sensors.append(sensor)

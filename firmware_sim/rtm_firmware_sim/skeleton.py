@@ -1,6 +1,7 @@
 """Segments, how they hang together, and what a sensor on one of them feels.
 
-World frame: x forward, y left, z up. In the standing neutral pose every segment's frame is the world's. The right
+World frame: x forward, y left, z up. In the standing neutral pose every segment's frame is the world's. The
+right
 side is modelled. A segment's rotation in its parent is Ry(a) Rx(b) Rz(c): flexion about y first.
 """
 
@@ -22,14 +23,16 @@ AXES = "yxz"
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """parent: None for the root. joint: its proximal joint in the parent's frame, m. sensor: where one is worn, m from that joint."""
+    """parent: None for the root. joint: its proximal joint in the parent's frame, m. sensor: where one is
+    worn, m from that joint."""
 
     parent: str | None
     joint: tuple[float, float, float]
     sensor: tuple[float, float, float]
 
 
-# Lengths of a body of 1.72 m, after the segment proportions of Winter, Biomechanics and Motor Control (2009), table 4.1.
+# Lengths of a body of 1.72 m, after the segment proportions of Winter, Biomechanics and Motor Control
+# (2009), table 4.1.
 SEGMENTS: Mapping[str, Segment] = {
     "pelvis": Segment(None, (0.0, 0.0, 0.0), (-0.09, 0.0, 0.08)),
     "trunk": Segment("pelvis", (0.0, 0.0, 0.10), (0.11, 0.0, 0.30)),
@@ -44,27 +47,30 @@ SEGMENTS: Mapping[str, Segment] = {
 }
 
 Angles = Callable[[FloatArray], Mapping[tuple[str, str], FloatArray]]
-"""Times (n,) -> angle, rad (n,), by (segment, axis); absent means 0. ("root", "z") is a rise of the whole body, m."""
+"""Times (n,) -> angle, rad (n,), by (segment, axis); absent means 0. ("root", "z") is a rise of the whole
+body, m."""
 
 
 def multiply(a: FloatArray, b: FloatArray) -> FloatArray:
     """Hamilton product of quaternions (..., 4), scalar first."""
     aw, ax, ay, az = (a[..., i] for i in range(4))
     bw, bx, by, bz = (b[..., i] for i in range(4))
-    return np.stack(
-        [
-            aw * bw - ax * bx - ay * by - az * bz,
-            aw * bx + ax * bw + ay * bz - az * by,
-            aw * by - ax * bz + ay * bw + az * bx,
-            aw * bz + ax * by - ay * bx + az * bw,
-        ],
-        axis=-1,
+    return np.asarray(
+        np.stack(
+            [
+                aw * bw - ax * bx - ay * by - az * bz,
+                aw * bx + ax * bw + ay * bz - az * by,
+                aw * by - ax * bz + ay * bw + az * bx,
+                aw * bz + ax * by - ay * bx + az * bw,
+            ],
+            axis=-1,
+        )
     )
 
 
 def conjugate(q: FloatArray) -> FloatArray:
     """The inverse rotation of unit quaternions (..., 4)."""
-    return q * np.array([1.0, -1.0, -1.0, -1.0])
+    return np.asarray(q * np.array([1.0, -1.0, -1.0, -1.0]))
 
 
 def rotate(q: FloatArray, v: FloatArray) -> FloatArray:
@@ -113,7 +119,8 @@ class Pose:
 
 
 def pose(t: FloatArray, angles: Angles, segments: Sequence[str], anchor: str) -> Pose:
-    """The body at times t (n,): the named segments and all between them and the root; `anchor`'s joint stands still."""
+    """The body at times t (n,): the named segments and all between them and the root; `anchor`'s joint
+    stands still."""
     wanted = {name: None for segment in (*segments, anchor) for name in chain(segment)}
     now = angles(t)
     orientation: dict[str, FloatArray] = {}
@@ -137,7 +144,8 @@ def pose(t: FloatArray, angles: Angles, segments: Sequence[str], anchor: str) ->
 
 @dataclass(frozen=True, slots=True)
 class Felt:
-    """An ideal sensor aligned with its segment: orientation (n, 4) to world, acc (n, 3) m/s2, gyr (n, 3) rad/s, mag (n, 3) uT."""
+    """An ideal sensor aligned with its segment: orientation (n, 4) to world, acc (n, 3) m/s2, gyr (n, 3)
+    rad/s, mag (n, 3) uT."""
 
     orientation: FloatArray
     acc: FloatArray
@@ -150,7 +158,8 @@ def feel(
 ) -> dict[str, Felt]:
     """What ideal sensors at the placements measure at times t (n,).
 
-    Specific force is R^T (a - g), angular rate the derivative of R, both by central differences over `step_s`:
+    Specific force is R^T (a - g), angular rate the derivative of R, both by central differences over
+    `step_s`:
     with angle curves that are twice continuously differentiable the error is of order step_s squared.
     """
     before, now, after = (pose(t + shift, angles, placements, anchor) for shift in (-step_s, 0.0, step_s))

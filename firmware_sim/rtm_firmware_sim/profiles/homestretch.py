@@ -16,7 +16,7 @@ from bumble.device import Connection
 from bumble.gatt import Service
 from numpy.typing import NDArray
 
-from rtm_firmware_sim.firmware import Firmware, acc_lsb, gyr_lsb
+from rtm_firmware_sim.firmware import Battery, Firmware, acc_lsb, gyr_lsb
 from rtm_firmware_sim.flash import CHANNELS, Stored
 from rtm_firmware_sim.peripheral import (
     Peripheral,
@@ -25,8 +25,10 @@ from rtm_firmware_sim.peripheral import (
     battery_service,
     characteristic,
     device_information,
+    static_address,
 )
 from rtm_firmware_sim.playback import Playback
+from rtm_firmware_sim.profiles.wearable import Order
 
 VERSION = 1
 FIRMWARE_VERSION = (1, 0, 0, 0)
@@ -85,6 +87,12 @@ def frame(boot: int, first: int, tick: int, samples: NDArray[np.int16]) -> bytes
     body = struct.pack("<HI", first & 0xFFFF, tick & 0xFFFFFFFF) + samples.astype("<i2").tobytes()
     crc = binascii.crc_hqx(struct.pack("<I", boot) + body, 0xFFFF)
     return body + struct.pack("<H", crc)
+
+
+def _unpack(layout: str, arguments: bytes) -> tuple[int, ...]:
+    if len(arguments) != struct.calcsize(layout):
+        raise Refused(Status.BAD_ARGUMENT)
+    return struct.unpack(layout, arguments)
 
 
 class Homestretch(Peripheral):
@@ -188,9 +196,7 @@ class Homestretch(Peripheral):
             self.spawn(self._answer(code, ref, Status.UNKNOWN))
             return
         try:
-            if len(arguments) != struct.calcsize(self.ARGUMENTS[op]):
-                raise Refused(Status.BAD_ARGUMENT)
-            values = struct.unpack(self.ARGUMENTS[op], arguments)
+            values = _unpack(self.ARGUMENTS[op], arguments)
             self.firmware.advance()
             if op is Op.READ:
                 data = self._read(ref, *values)
@@ -323,7 +329,8 @@ class Homestretch(Peripheral):
         # The run ended: nothing more will come until the next START.
 
     async def _send_live(self, stored: Stored, most: int, *, whole: bool) -> None:
-        """Frames of `most` samples; the rest of a stretch waits for more unless the run or the stretch is over."""
+        """Frames of `most` samples; the rest of a stretch waits for more unless the run or the stretch is
+        over."""
         total = stored.ticks.size
         at_present = stored.first + total == self.firmware.next_index
         sent = 0
@@ -360,3 +367,23 @@ class Homestretch(Peripheral):
         """Fault: the firmware restarts; the link is lost with it."""
         self.firmware.reboot()
         self.drop_link()
+
+
+def make(order: Order) -> Peripheral:
+    """The profile `homestretch`."""
+    serial = f"HS{order.hex_serial}"
+    firmware = Firmware(
+        order.track,
+        order.playback,
+        serial=serial,
+        clock=order.clock(),
+        battery=Battery(order.playback.now),
+        boot=1 + int(order.hex_serial[:2], 16),
+    )
+    return Homestretch(
+        firmware,
+        order.playback,
+        name=order.name or f"HS-{serial[-4:]}",
+        address=static_address("homestretch", order.seed, order.placement, order.number),
+        mtu=order.mtu,
+    )
