@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import typer
 
 from homestretch import __version__, long_running, records, tools
@@ -31,20 +33,15 @@ def _root(
     """Homestretch: remote therapeutic monitoring, from a moving wearable to a claim line."""
 
 
-for command in (tools.analyze, tools.exercises, tools.bill):
+COMMANDS: tuple[Callable[..., None], ...] = (
+    *(tools.analyze, tools.exercises, tools.bill),
+    *(long_running.demo, long_running.serve, long_running.ingest, long_running.worker, long_running.simulate),
+    *(records.migrate, records.verify, records.doctor),
+)
+for command in COMMANDS:
     app.command()(command)
-for command in (records.export_app, long_running.gateway_app):
-    app.add_typer(command)
-for command in (records.migrate, records.verify, records.doctor):
-    app.command()(command)
-for command in (
-    long_running.demo,
-    long_running.serve,
-    long_running.ingest,
-    long_running.worker,
-    long_running.simulate,
-):
-    app.command()(command)
+for group in (long_running.gateway_app, records.export_app):
+    app.add_typer(group)
 
 
 def main() -> None:

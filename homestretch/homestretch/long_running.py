@@ -50,8 +50,9 @@ def serve() -> None:
         from rtm_server.web import serve as web  # noqa: PLC0415
 
         settings = Settings()
-        with platform.store(settings, "serve") as store:
-            web.run(settings, store, settings.mqtt_url)
+        with platform.store(settings, "serve"):  # refuses a database of another version before it listens
+            pass
+        web.run(settings)
 
 
 def ingest() -> None:
@@ -79,7 +80,7 @@ def worker() -> None:
 
         settings = Settings()
         with platform.store(settings, "worker") as store:
-            jobs.run_worker(settings, store)
+            jobs.run(settings, store, platform.database_url(settings))
 
 
 @gateway_app.callback(invoke_without_command=True)
@@ -89,9 +90,8 @@ def gateway(context: typer.Context) -> None:
         return
     parent.exit_with_parent()
     with plain_failures():
-        from rtm_gateway.settings import GatewaySettings  # noqa: PLC0415
-
         from rtm_gateway import app  # noqa: PLC0415 - the extra [gateway]
+        from rtm_gateway.settings import GatewaySettings  # noqa: PLC0415
 
         _run_until_signal(app.run(GatewaySettings()))
 

@@ -37,14 +37,19 @@ def databases(settings: Settings) -> Iterator[Databases]:
 @contextmanager
 def store(settings: Settings, name: str) -> Iterator[Store]:
     """The store of a long-running process; refuses a database whose schema is not this version's."""
-    url = settings.database_url
-    if url is None:
-        raise CommandError(
-            "RTM_DATABASE_URL names no database. `rtm demo` brings one; for patients' data run a real server."
-        )
+    url = database_url(settings)
     migrate.check(url)
     with Store(url, MasterKey.from_file(settings.master_key_path), name=f"homestretch {name}") as opened:
         yield opened
+
+
+def database_url(settings: Settings) -> str:
+    """The database of a long-running process."""
+    if settings.database_url is None:
+        raise CommandError(
+            "RTM_DATABASE_URL names no database. `rtm demo` brings one; for patients' data run a real server."
+        )
+    return settings.database_url
 
 
 def broker_url(settings: Settings) -> str:

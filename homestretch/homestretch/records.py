@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import date
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from homestretch.command import FAILURE, WRONG_USAGE, CommandError, not_yet, plain_failures, print_json, say
+from homestretch.progress import progress_to_stderr
 from homestretch.tools import JsonFlag
 
 export_app = typer.Typer(name="export", help="Write what leaves the platform.", no_args_is_help=True)
@@ -45,8 +45,8 @@ def verify(as_json: JsonFlag = False) -> None:
         from rtm_server.settings import Settings  # noqa: PLC0415
 
         settings = Settings()
-        with platform.store(settings, "verify") as store:
-            result = verification.run(settings, store)
+        with platform.store(settings, "verify") as store, progress_to_stderr("verifying") as report:
+            result, faults = verification.check(store, settings.data_dir, report)
         if as_json:
             print_json(result)
         else:
@@ -54,7 +54,7 @@ def verify(as_json: JsonFlag = False) -> None:
                 if isinstance(figures, dict):
                     print(f"{part}: " + ", ".join(f"{name} {value}" for name, value in figures.items()))
         if not result["ok"]:
-            say(f"rtm: {verification.first_fault(result)}")
+            say(f"rtm: {faults[0] if faults else 'the store does not hold what it should.'}")
             raise typer.Exit(FAILURE)
 
 
@@ -75,9 +75,7 @@ def claims(
             raise CommandError(f"--month is YYYY-MM, not {month!r}.", WRONG_USAGE)
         if form not in {"837p", "csv"}:
             raise CommandError(f"--format is 837p or csv, not {form!r}.", WRONG_USAGE)
-        first = date.fromisoformat(f"{month}-01")
-        not_yet(f"claims of {first:%B %Y} as files", "The billing page exports the month as CSV.")
-        del out
+        not_yet(f"writing the claims of {month} to {out}", "The billing page exports the month as CSV.")
 
 
 def doctor(as_json: JsonFlag = False) -> None:

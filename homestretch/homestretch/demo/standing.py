@@ -1,4 +1,4 @@
-"""The platform, standing: database, broker and the server's three processes, on one machine, with throw-away data."""
+"""The platform, standing: database, broker and server processes on one machine, with throw-away data."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtm_server import migrate
-from rtm_server.crypto import MasterKey
-from rtm_server.settings import Settings
-from rtm_server.store import Store
-
 from homestretch import platform
 from homestretch.command import CommandError
 from homestretch.demo import sweeper
 from homestretch.demo.children import Children
+from rtm_server import migrate
+from rtm_server.crypto import MasterKey
+from rtm_server.settings import Settings
+from rtm_server.store import Store
 
 READY_S = 60.0
 

@@ -1,7 +1,7 @@
 """Clears up after a demo, even one that was killed: stops its database and deletes its folders.
 
-`python -m homestretch.demo.sweeper PID FOLDER...` waits until its standard input closes, which is when the demo is
-gone, and then does what is left to do. After a clean end nothing is left.
+`python -m homestretch.demo.sweeper PID FOLDER...` waits until its standard input closes, which is when the
+demo is gone, and then does what is left to do. After a clean end nothing is left.
 """
 
 from __future__ import annotations
