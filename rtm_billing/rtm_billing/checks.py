@@ -1,6 +1,8 @@
 """What may stand in the way of a line: payer, other services, claims sent, filing limits, plan, device."""
 
 from collections.abc import Iterable
+from datetime import date
+from typing import Any
 
 from .candidate import Candidate, Missing, Outcome
 from .case import OtherService, SentClaim
@@ -8,6 +10,7 @@ from .context import Context
 from .dates import Period
 from .known_codes import CARE_MANAGEMENT, IN_CLINIC, RPM
 from .rules import RTM_CODES, RULES, SUPPLY_CODES, VERIFIED_THROUGH
+from .tables import Edits
 
 _SHORT = frozenset(rule.code for rule in RULES if rule.kind == "supply" and rule.low == 2)
 
@@ -136,3 +139,22 @@ def _outgrows(code: str, sent_code: str) -> bool:
         organ = {rule.code: rule.organ_system for rule in RULES}
         return organ[sent_code] == organ[code]
     return False
+
+
+def hold_by_edits(lines: list[dict[str, Any]], edits: Edits) -> None:
+    """Hold lines above their most units, and the second of two codes that an edit keeps apart on one date."""
+    for line in lines:
+        most = edits.most_units.get(line["code"])
+        if most is not None and line["units"] > most:
+            _hold(line, f"{line['units']} units are more than the {most} of the loaded MUE table")
+        for other in lines:
+            if line["service_date"] == other["service_date"] and line["code"] != other["code"]:
+                pair = edits.conflict(other["code"], line["code"], date.fromisoformat(line["service_date"]))
+                if pair is not None and pair.second == line["code"]:
+                    how = "a modifier may allow it" if pair.modifier else "no modifier allows it"
+                    _hold(line, f"the loaded NCCI table does not pay it beside {pair.first}: {how}")
+
+
+def _hold(line: dict[str, Any], why: str) -> None:
+    line["decision"] = "hold"
+    line["reasons"] = [why, *line["reasons"]]

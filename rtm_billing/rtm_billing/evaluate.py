@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from .candidate import Candidate, Missing, Outcome
-from .checks import against_sent, hold_reasons, other_service_warnings, refused
+from .checks import against_sent, hold_by_edits, hold_reasons, other_service_warnings, refused
 from .context import Context, context
 from .dates import DAY, Period, month_of
 from .decode import decode_case
@@ -16,16 +17,17 @@ from .modifiers import set_modifiers
 from .rules import RULES_VERSION
 from .setup_code import setup_outcome, setup_period
 from .supply import no_window, supply_outcome, supply_windows, within
+from .tables import NO_EDITS, Edits
 from .visits import visit_outcomes
 
 
-def evaluate(case: Mapping[str, object]) -> dict[str, object]:
+def evaluate(case: Mapping[str, object], *, edits: Edits = NO_EDITS) -> dict[str, object]:
     """Which lines the evidence of a case supports, which must wait for whom, what is missing for the others.
 
     Takes the JSON object of `docs/reference/billing-cases.md` and gives one back: `lines`, `not_billable`,
     `open`, `warnings`, `rules_version`. A pure function: no clock, no file, the same answer every time,
     whatever the order of the entries. Raises `CaseError` (a ValueError, one sentence that names the field)
-    for a case that cannot be read.
+    for a case that cannot be read. `edits`: NCCI pairs and MUE values, loaded by `tables`; none by default.
     """
     ctx = context(*decode_case(case))
     days = data_days(ctx)
@@ -36,10 +38,12 @@ def evaluate(case: Mapping[str, object]) -> dict[str, object]:
     _setup(days, ctx, outcomes, unfinished)
     _management(days, ledgers, ctx, outcomes, unfinished)
     outcomes += visit_outcomes(ctx)
-    lines: list[dict[str, object]] = []
+    lines: list[dict[str, Any]] = []
     missing: list[Missing] = []
     for outcome in outcomes:
         _decide(outcome, ctx, lines, missing)
+    if edits is not NO_EDITS:
+        hold_by_edits(lines, edits)
     lines.sort(key=lambda line: (str(line["service_date"]), str(line["code"]), str(line["decision"])))
     missing.sort(key=lambda item: (item.period, item.code))
     return {
@@ -135,7 +139,7 @@ def _difference(clean: Outcome, every: Outcome, doubts: list[str]) -> Outcome:
     return Outcome(clean.group, clean.period, lines, [] if lines else clean.missing)
 
 
-def _decide(outcome: Outcome, ctx: Context, lines: list[dict[str, object]], missing: list[Missing]) -> None:
+def _decide(outcome: Outcome, ctx: Context, lines: list[dict[str, Any]], missing: list[Missing]) -> None:
     missing += outcome.missing
     kept, sent = against_sent(outcome, ctx)
     missing += sent
@@ -149,9 +153,9 @@ def _decide(outcome: Outcome, ctx: Context, lines: list[dict[str, object]], miss
         lines.append(_shown(line, ctx))
 
 
-def _shown(line: Candidate, ctx: Context) -> dict[str, object]:
+def _shown(line: Candidate, ctx: Context) -> dict[str, Any]:
     decision = "hold" if line.holds else "replace" if line.replaces is not None else "bill"
-    shown: dict[str, object] = {
+    shown: dict[str, Any] = {
         "code": line.code,
         "units": line.units,
         "modifiers": line.modifiers,
