@@ -17,6 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from rtm_signal import quaternion
 from rtm_signal.gravity import G
+from rtm_signal.hinge_axis import hinge_axes
 from rtm_signal.lever_arm import joint_force, lever_arms
 from rtm_signal.orientation import Orientation
 from rtm_signal.recording import FloatArray
@@ -30,11 +31,20 @@ WINDOW_S = 5.0
 less than 0.25 degrees in it."""
 AXIS_WEIGHT = 1.0
 """Of the axis against the force, both as unit vectors (measured: 0.3 to 10 make no difference on the rig)."""
+HINGE_WEIGHT = 10.0
+"""Of an axis that is tried as that of a hinge, at the start of a refinement: it decides the heading alone."""
+HINGE_SHARE = 0.98
+"""Of the relative rotation about one axis: above it the joint is a mechanical hinge, whose axis the rates
+alone know better than the relative orientation does."""
+FORCE_NOISE = 0.1
+"""m/s2: of the joint's force between two good sensors."""
 VERTICAL_WEIGHT = 0.3
 """Of the verticals against the force: VQF's inclination is good, the force knows more in short clips."""
+BEND_WEIGHT = 10.0
+"""(rad/s)2: of the bend away from the pose as evidence for the axis, against the angular rate."""
 UPRIGHT_PRIOR = 0.1
-"""Share of rotation that must speak for an axis along the vertical of the standing pose before it is believed:
-the large joints turn about horizontal axes when one stands, save for internal and external rotation."""
+"""Share of rotation that must speak for an axis along the vertical of the standing pose before it counts: the
+large joints turn about horizontal axes when one stands, save for internal and external rotation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +65,15 @@ class Alignment:
     """Two segments aligned.
 
     relative: (n, 4) proximal from distal; axis_proximal, axis_distal: (3,) unit, the dominant axis in either
-    frame; shares: (3,) of the relative rotation about the principal axes, ascending, sum 1; residual: m/s2,
-    by which the joint's specific force disagrees between the two sensors (root median square).
+    frame; shares: (3,) of the relative rotation about the principal axes, ascending, sum 1; disagreement: of
+    the joint's specific force between the two sensors, share of the power of its changes (0 good, 2 random).
     """
 
     relative: FloatArray
     axis_proximal: FloatArray
     axis_distal: FloatArray
     shares: FloatArray
-    residual: float
+    disagreement: float
 
 
 def neutral(sensor: GriddedSensor) -> Neutral:
@@ -87,15 +97,52 @@ def align(pairs: Sequence[Pair], pose: tuple[Neutral, Neutral] | None = None) ->
     ups = None if pose is None else (pose[0].up, pose[1].up)
     arms = lever_arms(pairs)
     views = [_View(first, second, arms) for first, second in pairs]
-    relative = [view.relative() for view in views]
+    rates = [np.concatenate([pair[side].gyr for pair in pairs]) for side in (0, 1)]
+    hinge_1, hinge_2 = hinge_axes(rates[0], rates[1])
+    starts = [
+        [view.relative() for view in views],
+        [view.relative(hinge_1, hinge_2, HINGE_WEIGHT) for view in views],
+        [view.relative(hinge_1, -hinge_2, HINGE_WEIGHT) for view in views],
+    ]
+    best = min((_refined(pairs, views, start, ups) for start in starts), key=_doubt)
+    if best[0].shares[2] < HINGE_SHARE:
+        return best
+    same = np.sign(hinge_1 @ best[0].axis_proximal), np.sign(hinge_2 @ best[0].axis_distal)
+    return _with_axes(best[0].shares, views, same[0] * hinge_1, same[1] * hinge_2)
+
+
+def _doubt(alignments: Sequence[Alignment]) -> float:
+    """What speaks against an alignment: joint forces that disagree, rotation beside the dominant axis."""
+    return float(np.mean([one.disagreement for one in alignments])) + float(1.0 - alignments[0].shares[2])
+
+
+def _refined(
+    pairs: Sequence[Pair],
+    views: Sequence[_View],
+    relative: Sequence[FloatArray],
+    ups: tuple[FloatArray, FloatArray] | None,
+) -> list[Alignment]:
+    """Axis and relative orientation in turn, from a start."""
     for _ in range(3):
         axis_1, axis_2, shares = _axes(pairs, relative, ups)
         weight = AXIS_WEIGHT * float((shares[2] - shares[1]) / shares[2])
         relative = [view.relative(axis_1, axis_2, weight) for view in views]
     axis_1, axis_2, shares = _axes(pairs, relative, ups)
+    return _with_axes(shares, views, axis_1, axis_2, relative)
+
+
+def _with_axes(
+    shares: FloatArray,
+    views: Sequence[_View],
+    axis_1: FloatArray,
+    axis_2: FloatArray,
+    relative: Sequence[FloatArray] | None = None,
+) -> list[Alignment]:
+    """The alignments for given axes; relative orientation found anew where it is not given."""
+    found = relative or [view.relative(axis_1, axis_2, HINGE_WEIGHT) for view in views]
     return [
-        Alignment(q, axis_1, axis_2, shares, view.residual(q))
-        for view, q in zip(views, relative, strict=True)
+        Alignment(q, axis_1, axis_2, shares, view.disagreement(q))
+        for view, q in zip(views, found, strict=True)
     ]
 
 
@@ -114,6 +161,8 @@ class _View:
         self._weight = weight / G**2
         globe = [quaternion.rotate(o.quat, f) for o, f in zip(self.pair, self.force, strict=True)]
         self._moments = self._sum(globe[0], globe[1], self._weight)
+        changes = globe[0] - np.average(globe[0], axis=0, weights=weight)
+        self._moving = float(np.average(np.einsum("ni,ni->n", changes, changes), weights=weight))
 
     def relative(
         self, axis_1: FloatArray | None = None, axis_2: FloatArray | None = None, weight: float = 0.0
@@ -132,9 +181,11 @@ class _View:
             quaternion.conjugate(first.quat), quaternion.multiply(between, second.quat)
         )
 
-    def residual(self, relative: FloatArray) -> float:
+    def disagreement(self, relative: FloatArray) -> float:
+        """Power of the difference of the joint's force between the sensors over that of its changes."""
         difference = self.force[0] - quaternion.rotate(relative, self.force[1])
-        return float(np.sqrt(np.median(np.sum(difference**2, axis=1))))
+        lost = np.average(np.einsum("ni,ni->n", difference, difference), weights=self._weight)
+        return float(lost / (self._moving + FORCE_NOISE**2))
 
     def _sum(self, first: FloatArray, second: FloatArray, weight: FloatArray) -> FloatArray:
         outer = (weight[:, None] * first)[:, :, None] * second[:, None, :]
@@ -170,10 +221,17 @@ def _axes(
         quaternion.rotate(quaternion.conjugate(q), w) for q, w in zip(relative, in_first, strict=True)
     ]
     first, second = np.concatenate(in_first), np.concatenate(in_second)
-    spread = (first.T @ first, second.T @ second)
+    spread = [first.T @ first, second.T @ second]
     values = np.linalg.eigvalsh(spread[0])
-    prior = (0.0, 0.0) if ups is None else [UPRIGHT_PRIOR * values.sum() * np.outer(up, up) for up in ups]
-    axis_1, axis_2 = (np.linalg.eigh(s - p)[1][:, 2] for s, p in zip(spread, prior, strict=True))
+    if ups is not None:
+        for q in relative:
+            bend = np.cross(ups[0], quaternion.rotate(q, ups[1]))
+            back = quaternion.rotate(quaternion.conjugate(q), bend)
+            spread[0] += BEND_WEIGHT * bend.T @ bend
+            spread[1] += BEND_WEIGHT * back.T @ back
+        prior = UPRIGHT_PRIOR * values.sum()
+        spread = [s - prior * np.outer(up, up) for s, up in zip(spread, ups, strict=True)]
+    axis_1, axis_2 = (np.linalg.eigh(s)[1][:, 2] for s in spread)
     if np.sum((first @ axis_1) * (second @ axis_2)) < 0:
         axis_2 = -axis_2
-    return axis_1, axis_2, values / max(float(values.sum()), 1e-12)
+    return axis_1, axis_2, np.asarray(values / max(float(values.sum()), 1e-12), dtype=np.float64)

@@ -16,7 +16,7 @@ class Angle:
     """An angle over time, radians.
 
     t: (n,) s; angle: (n,) rad, unwrapped, finite everywhere but meaningless where not valid;
-    sigma: (n,) rad, standard uncertainty; valid: (n,) bool; name and of: what was measured on which placements;
+    sigma: (n,) rad, standard uncertainty; valid: (n,) bool; name, of: what was measured, on which placements;
     rom_sigma: (2,) standard uncertainty of a range of motion R, rad: hypot(rom_sigma[0], rom_sigma[1] R).
     withheld: the spans and quantities that are not said, with reasons.
     """

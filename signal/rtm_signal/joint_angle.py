@@ -1,8 +1,8 @@
 """The angle of the joint between two segments, without a magnetometer and without drift.
 
-The rotation about the joint's dominant axis (swing-twist) between the proximal and the distal segment, zero in
-the neutral pose. The axis and the sensors' mounting come from the movement itself and, where there is one, from
-the calibration recording; the pose gives the zero and the sign.
+The rotation about the joint's dominant axis (swing-twist) between the proximal and the distal segment, zero
+in the neutral pose. The axis and the sensors' mounting come from the movement itself and, where there is one,
+from the calibration recording; the pose gives the zero and the sign.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def joint_angle(
 ) -> Angle:
     """Angle about the dominant axis of the joint between two sensors on one grid.
 
-    joint: what it is called (`knee_flexion`, `joint`); of: the placements; pose: both sensors standing or lying
-    still in the neutral pose; calibration: both in supervised repetitions of the same exercise, worn alike.
-    Zero is the neutral pose, without one the first valid sample. Positive is flexion for joints that start from
-    extension, otherwise the first excursion.
+    joint: what it is called (`knee_flexion`, `joint`); of: the placements; pose: both sensors, standing or
+    lying still in the neutral pose; calibration: both in supervised repetitions of the exercise, worn alike.
+    Zero is the neutral pose, without one the first valid sample. Positive is flexion for joints that start
+    from extension, otherwise the first excursion.
     """
     pairs = [(proximal, distal)] + ([calibration] if calibration is not None else [])
     alignment = align(pairs, pose)[0]
@@ -43,7 +43,7 @@ def joint_angle(
     valid, withheld = withhold(proximal, distal, alignment, joint)
     angle = _placed(angle, valid, fixed_zero=pose is not None)
     angle = angle * _sign(angle[valid] if valid.any() else angle, largest=joint in FROM_EXTENSION)
-    sigma, rom_sigma = joint_sigma(proximal, distal, alignment, angle)
+    sigma, rom_sigma = joint_sigma(proximal, distal, alignment)
     return Angle(proximal.t, angle, sigma, valid, joint, of, rom_sigma, withheld)
 
 

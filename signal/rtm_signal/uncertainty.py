@@ -12,24 +12,31 @@ from rtm_signal.orientation import Orientation
 from rtm_signal.recording import FloatArray
 from rtm_signal.result import Withheld
 
-SENSOR_SIGMA = np.radians(0.5)
-"""A rigid hinge with good sensors: 0.4-0.7 degrees of flexion error after the constant offset."""
-SOFT_SIGMA = 0.5
-"""More for each radian of turn about other axes (root mean square): soft tissue and joints that are no hinge."""
-ROM_SHARE = 0.10
-"""More of a range of motion on a body: skin and muscle under the sensor move by up to a tenth of it."""
+HINGE_SIGMA = np.radians(0.4)
+"""A rigid hinge with good sensors: 0.3 to 0.7 degrees of flexion error after the constant offset."""
+LOOSE_SIGMA = np.radians(7.0)
+"""More, times `loose`, the share (root of power) of rotation about other axes than the dominant one."""
+ROM_SHARE = 0.1
+"""More of a range of motion on a body: under the sensor, skin and muscle move by up to a tenth of it."""
+BODY_LOOSE = 0.2
+"""`loose` of a good two-segment movement of a leg; a mechanical hinge has 0.03."""
 
 
 def joint_sigma(
-    proximal: Orientation, distal: Orientation, alignment: Alignment, angle: FloatArray
+    proximal: Orientation, distal: Orientation, alignment: Alignment
 ) -> tuple[FloatArray, tuple[float, float]]:
-    """Standard uncertainty (n,), rad, of a joint angle, and the two parts of that of a range of motion."""
-    loose = float(np.sqrt(1.0 - alignment.shares[2]))
-    sound = ~(proximal.gap | distal.gap)
-    spread = float(np.std(angle[sound])) if sound.any() else float(np.pi)
-    off_axis = SOFT_SIGMA * loose * spread
-    sigma = np.sqrt(SENSOR_SIGMA**2 + off_axis**2 + proximal.sigma**2 + distal.sigma**2)
-    return sigma, (float(np.hypot(SENSOR_SIGMA, off_axis)), ROM_SHARE * min(1.0, 3 * loose))
+    """Standard uncertainty (n,), rad, of a joint angle, and the two parts of that of a range of motion.
+
+    A range of motion is a difference, in which the constant errors cancel, of two extremes, in which the
+    movement of soft tissue is largest.
+    """
+    loose = float(np.sqrt(max(0.0, 1.0 - alignment.shares[2])))
+    turning = LOOSE_SIGMA * loose
+    tilt = np.maximum(proximal.sigma, distal.sigma)
+    return (
+        np.sqrt(HINGE_SIGMA**2 + turning**2 + tilt**2),
+        (float(np.hypot(HINGE_SIGMA, turning)), ROM_SHARE * min(1.0, (loose / BODY_LOOSE) ** 2)),
+    )
 
 
 def withhold(
