@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 
 VARIABLE = "RTM_EXIT_WITH_PARENT"
+STDIN = 0
 
 
 def exit_with_parent() -> None:
@@ -20,6 +20,6 @@ def exit_with_parent() -> None:
 
 
 def _watch() -> None:
-    while sys.stdin.buffer.read(4096):
+    while os.read(STDIN, 4096):  # not sys.stdin: its lock would be held when the interpreter ends
         pass
     os.kill(os.getpid(), signal.SIGTERM)

@@ -59,9 +59,7 @@ def run(seed: int) -> bool:
     every = tuple(sources(seed))
     stories = tuple(_story(number, source, now) for number, source in enumerate(every))
     port = free_http_port(None)
-    print(
-        f"seed {seed}: {len(every)} recording{'s' * (len(every) > 1)}, delivered at {SPEED:.0f} times real time"
-    )
+    print(f"seed {seed}, {len(every)} of 2 recordings at hand, delivered at {SPEED:.0f} times real time")
     stages = Stages()
     with standing(http_port=port) as platform:
         stages.say("database", platform.postgres)

@@ -15,7 +15,7 @@ import numpy as np
 
 from homestretch.demo.clinic import DemoClinic, Home
 from homestretch.demo.cohort import PatientStory, Session
-from rtm_firmware_sim import history
+from rtm_firmware_sim import body
 from rtm_gateway.outbox import Entry
 from rtm_signal import chunk, wire
 from rtm_signal.recording import SensorRecording
@@ -41,7 +41,13 @@ def newest_first(stories: tuple[PatientStory, ...]) -> list[tuple[int, int, Sess
 
 def entries(clinic: DemoClinic, home: Home, number: int, session: Session, seed: int) -> Iterator[Entry]:
     """One session as the outbox holds it: chunks of five seconds, then the manifest. `number` is the boot."""
-    motion = history.session(session.exercise, repetitions=session.repetitions, rate_hz=RATE_HZ, seed=seed)
+    motion = body.exercise(
+        session.exercise,
+        repetitions=session.repetitions,
+        rate_hz=RATE_HZ,
+        seed=seed,
+        placements=(home.placement,),
+    )
     samples = motion.recording.sensors[home.placement]
     values = _quantise(samples)
     start = session.starts_at.astimezone(UTC)

@@ -53,4 +53,7 @@ CREATE FUNCTION tenant_ids() RETURNS SETOF uuid
 $$ SELECT d.tenant_id FROM public.directory d WHERE d.kind = 'tenant' ORDER BY 1 $$;
 REVOKE ALL ON FUNCTION directory_lookup(text, bytea), tenant_ids() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION directory_lookup(text, bytea), tenant_ids() TO rtm_app;
+
+-- Every process looks at the schema's version before it starts.
+GRANT SELECT ON alembic_version TO rtm_app;
 """
