@@ -11,7 +11,6 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from rtm_billing.rules import OrganSystem
-
 from rtm_server.enrol import identifiers
 from rtm_server.errors import CryptoError
 from rtm_server.store import Store, Tx

@@ -250,7 +250,7 @@ def _recording(
 
 def _result(exercise: str, count: int, degrees: float, random: Random, *, withheld: bool) -> dict[str, Any]:
     """A result in the shape of `rtm analyze` (docs/reference)."""
-    at, sets, done = 6.0, [], 0
+    at, sets, done = 6.0, list[dict[str, Any]](), 0
     while done < count:
         inside = min(10, count - done)
         items = []

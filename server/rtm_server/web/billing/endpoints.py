@@ -121,10 +121,7 @@ def _release(
 ) -> Response:
     now = svc.now()
     try:
-        if not keys:
-            raise InvalidError("Tick at least one line.")
-        if state is State.HOLD and len(reason) < 8:
-            raise InvalidError("A held line needs a reason of at least a few words.")
+        _require(keys, state, reason)
         with svc.store.tenant_tx(who.tenant) as tx:
             found = repository.load(svc.store, tx, clinic.clinic(tx, who.tenant), first, now).found
             chosen = [_chosen(found.get(key), state) for key in dict.fromkeys(keys)]
@@ -135,6 +132,13 @@ def _release(
     except (InvalidError, ConflictError) as problem:
         return _page(request, svc, who, first, problem=problem)
     return RedirectResponse(f"/billing/{first:%Y-%m}?released={len(chosen)}", status_code=303)
+
+
+def _require(keys: list[str], state: State, reason: str) -> None:
+    if not keys:
+        raise InvalidError("Tick at least one line.")
+    if state is State.HOLD and len(reason) < 8:
+        raise InvalidError("A held line needs a reason of at least a few words.")
 
 
 def _chosen(item: Found | None, state: State) -> Found:

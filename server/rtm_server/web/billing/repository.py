@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from rtm_billing import RULES_VERSION
-
 from rtm_server import ledger
 from rtm_server.enrol import user_name
 from rtm_server.store import Store, Tx
@@ -138,7 +137,7 @@ def _open(item: Episode, result: Mapping[str, Any], first: date, last: date) -> 
             entry["unit"],
             entry["days_left"],
             entry["reachable"],
-        )  # fmt: skip
+        )
         for entry in result["open"]
         if (period := _period(entry["period"]))[0] <= last and period[1] >= first
     ]

@@ -65,6 +65,18 @@ class OpenPeriod:
 
 
 @dataclass(frozen=True, slots=True)
+class Running:
+    """One patient's open periods in one row: the window, the month's minutes and its contact."""
+
+    name: str
+    account: str
+    window: OpenPeriod | None
+    days: Sequence[OpenPeriod]
+    minutes: Sequence[OpenPeriod]
+    contact: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class Month:
     """The page of `/billing/{YYYY-MM}`; `first` is the month's first day."""
 
@@ -80,9 +92,31 @@ class Month:
     def in_state(self, state: State) -> list[Line]:
         """Lines of one state by patient, code and date."""
         return sorted(
-            (line for line in self.lines if line.state is state),
+            (line for line in self.lines if line.state == state),
             key=lambda line: (line.name.casefold(), line.code, line.service_date),
         )
+
+    @property
+    def running(self) -> list[Running]:
+        """Open periods, one row a patient, by name. A patient whose windows follow each other has the newest shown."""
+        by_patient: dict[tuple[str, str], list[OpenPeriod]] = {}
+        for each in self.open_periods:
+            by_patient.setdefault((each.name, each.account), []).append(each)
+        rows = []
+        for (name, account), periods in sorted(by_patient.items(), key=lambda pair: pair[0][0].casefold()):
+            days = sorted((p for p in periods if p.unit == "days"), key=lambda p: (p.period, p.need))
+            contact = [p.have >= p.need for p in periods if p.unit == "contact"]
+            rows.append(
+                Running(
+                    name,
+                    account,
+                    days[-1] if days else None,
+                    days,
+                    sorted((p for p in periods if p.unit == "minutes"), key=lambda p: p.need),
+                    all(contact) if contact else None,
+                )
+            )
+        return rows
 
     @property
     def totals(self) -> list[tuple[str, int, int, int]]:

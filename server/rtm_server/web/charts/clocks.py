@@ -105,7 +105,7 @@ def _bracket(clock: Clock, start: date, stop: date, y: float, *, up: bool) -> Ma
     begin = f"M{x0:.1f} {y + tick:.1f}V{y:.1f}" if first == clock.first else f"M{x0:.1f} {y:.1f}"
     end = f"V{y + tick:.1f}" if last == clock.last else ""
     line = element("path", d=f"{begin}H{x1:.1f}{end}", class_="bracket")
-    if first != clock.first and (last - first).days < 6:
-        return line
+    if (last - first).days < min(6, (clock.last - clock.first).days):
+        return line  # no room for the name; the next row has it
     text_y = y - 5 if up else y + 14
     return line + element("text", clock.name, x=x0, y=text_y, class_="clock-name")

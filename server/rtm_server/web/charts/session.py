@@ -53,7 +53,7 @@ def angle_chart(
                 class_="repetition even" if index % 2 else "repetition",
             )
         )
-    for value in ticks(low, high, 4):
+    for value in ticks(low, high, 4) if known else ():
         parts.append(element("line", x1=LEFT, x2=width - RIGHT, y1=y(value), y2=y(value), class_="grid"))
         parts.append(
             element("text", f"{number(value)}°", x=LEFT - 8, y=y(value) + 4, text_anchor="end", class_="tick")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -10,17 +11,23 @@ from fastapi import APIRouter, Form, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import RedirectResponse, Response
 
+from rtm_server.analyses import set_aside
 from rtm_server.web import clinic, trail
 from rtm_server.web.errors import ConflictError, InvalidError, PageError
 from rtm_server.web.patient import plan, repository, session, time_log
+from rtm_server.web.patient.angle import series
 from rtm_server.web.policy import Action, Actor, allow
 from rtm_server.web.services import Services, Svc, Who
 
 router = APIRouter()
 
 Text = Annotated[str, Field(max_length=300)]
-NOTES = {"undone": "Taken back. It stays in the log and no longer counts.", "plan": "The plan is changed.",
-         "corrected": "Your count is kept beside the result."}  # fmt: skip
+NOTES = {
+    "undone": "Taken back. It stays in the log and no longer counts.",
+    "plan": "The plan is changed.",
+    "corrected": "Your count is kept beside the result.",
+    "aside": "Noted. The day is counted anew within a minute.",
+}
 
 
 class TimeForm(BaseModel):
@@ -52,6 +59,14 @@ class CorrectionForm(BaseModel):
 
     repetitions: Annotated[int, Field(ge=0, le=10_000)]
     why: Annotated[str, Field(min_length=1, max_length=300)]
+
+
+class ArtefactForm(BaseModel):
+    """Why a recording is no exercise; empty takes it back in."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Text = ""
 
 
 @router.get("/p/{patient}")
@@ -119,14 +134,20 @@ def change_plan(
 @router.get("/p/{patient}/s/{recording}")
 @allow(Action.PATIENT_READ)
 def show_session(
-    request: Request, svc: Svc, who: Who, patient: UUID, recording: UUID, note: str = ""
+    request: Request, svc: Svc, who: Who, patient: UUID, recording: UUID, note: str = "", angle: str = ""
 ) -> Response:
-    """One recording."""
+    """One recording; `angle=draw` computes its angle from the samples."""
     with svc.store.tenant_tx(who.tenant) as tx:
         at = clinic.clinic(tx, who.tenant)
         page = session.load(svc.store, tx, at, patient, recording, svc.now())
         trail.note(tx, who, "session_read", patient, {"recording": str(recording)})
-    return svc.pages.render(request, "session.html", {"page": page, "note": NOTES.get(note), "error": None})
+    drawn = angle == "draw"
+    if drawn and page.exercise is not None:
+        day = page.at.astimezone(ZoneInfo(page.banner.zone)).date()
+        found = series(svc.store, who.tenant, recording, page.exercise, day, page.pipeline_version)
+        page = replace(page, angle=found)
+    values = {"page": page, "note": NOTES.get(note), "error": None, "drawn": drawn}
+    return svc.pages.render(request, "session.html", values)
 
 
 @router.post("/p/{patient}/s/{recording}/correction")
@@ -142,6 +163,22 @@ def correct(
         )
         trail.note(tx, who, "count_corrected", patient, {"recording": str(recording)})
     return RedirectResponse(f"/p/{patient}/s/{recording}?note=corrected#main", status_code=303)
+
+
+@router.post("/p/{patient}/s/{recording}/artefact")
+@allow(Action.PATIENT_WRITE)
+def artefact(
+    svc: Svc, who: Who, patient: UUID, recording: UUID, form: Annotated[ArtefactForm, Form()]
+) -> Response:
+    """Set a recording aside, or take it back in. Nothing is deleted; the analysis that follows counts anew."""
+    with svc.store.tenant_tx(who.tenant) as tx:
+        session.require(tx, who.tenant, patient, recording)
+        reason = form.reason.strip()
+        set_aside(tx, who.tenant, recording, reason or None)
+        trail.note(
+            tx, who, "set_aside" if reason else "taken_back_in", patient, {"recording": str(recording)}
+        )
+    return RedirectResponse(f"/p/{patient}/s/{recording}?note=aside#main", status_code=303)
 
 
 def _page(

@@ -162,11 +162,9 @@ def _rom(tx: Tx, at: Clinic, episode: UUID, since: date) -> tuple[str, list[Poin
         point = Point(row["local_day"], float(row["rom_median_deg"]), row["spread"])
         by_exercise.setdefault(row["exercise"], {})[row["local_day"]] = point
     if not by_exercise:
-        return "Range of motion, degrees", []
+        return "Range of motion", []
     name, points = max(sorted(by_exercise.items()), key=lambda pair: len(pair[1]))
-    return f"Range of motion in {exercise_name(name).lower()}, degrees", [
-        points[day] for day in sorted(points)
-    ]
+    return f"Range of motion in {exercise_name(name).lower()}", [points[day] for day in sorted(points)]
 
 
 def _marks(doses: Sequence[adherence.Dose]) -> list[Mark]:

@@ -17,7 +17,7 @@ from rtm_server.web.patient.views import Correction, Repetition, SessionPage
 from rtm_server.web.policy import Actor
 
 _RECORDING = """
-SELECT r.opened_at, r.closed_at, r.exercise, r.state, a.analysis_no, a.exercise AS analysed_as, a.result,
+SELECT r.opened_at, r.closed_at, r.exercise, r.artefact_reason, a.analysis_no, a.exercise AS analysed_as, a.result,
        a.pipeline_version, a.created_at AS analysed_at
 FROM recording r
 LEFT JOIN analysis_current a ON a.tenant_id = r.tenant_id AND a.recording_id = r.recording_id
@@ -74,7 +74,7 @@ def load(store: Store, tx: Tx, at: Clinic, patient: UUID, recording: UUID, now: 
         devices=[_device(device) for device in tx.execute(_DEVICES, scope)],
         corrections=_corrections(store, tx, at, patient, scope),
         earlier_results=max((row["analysis_no"] or 1) - 1, 0),
-        state=row["state"],
+        set_aside=row["artefact_reason"],
         as_of=now,
     )
 
@@ -112,6 +112,13 @@ def _corrections(
         )
         for row in tx.execute(_CORRECTIONS, scope).fetchall()
     ]
+
+
+def require(tx: Tx, tenant: UUID, patient: UUID, recording: UUID) -> None:
+    """NotFoundError unless the recording is this patient's."""
+    scope = {"tenant": tenant, "recording": recording, "patient": patient}
+    if tx.execute(_RECORDING, scope).fetchone() is None:
+        raise NotFoundError
 
 
 def correct(

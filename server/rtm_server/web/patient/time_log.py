@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 from rtm_billing.rules import MANAGEMENT_CODES
-
 from rtm_server.enrol import user_name
 from rtm_server.store import Store, Tx
 from rtm_server.web.clinic import Clinic

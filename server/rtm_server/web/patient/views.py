@@ -212,5 +212,5 @@ class SessionPage:
     devices: Sequence[str]
     corrections: Sequence[Correction]
     earlier_results: int
-    state: str
+    set_aside: str | None
     as_of: datetime

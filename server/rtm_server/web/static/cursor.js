@@ -3,9 +3,9 @@ for (const figure of document.querySelectorAll("figure[data-cursor]")) {
   const points = [...figure.querySelectorAll(".wide-chart [data-text]")];
   if (!points.length) continue;
   const said = document.createElement("p");
-  said.className = "cursor-text";
+  said.className = "cursor-text idle";
   said.setAttribute("aria-hidden", "true");
-  said.textContent = "Use the arrow keys to walk through the values.";
+  said.textContent = "Arrow keys walk through the values.";
   const slider = figure.querySelector(".wide-chart");
   slider.tabIndex = 0;
   slider.setAttribute("role", "slider");
@@ -16,6 +16,7 @@ for (const figure of document.querySelectorAll("figure[data-cursor]")) {
   if (!said.isConnected) figure.append(said);
   let at = points.length - 1;
   const show = (index) => {
+    said.classList.remove("idle");
     points[at].classList.remove("current");
     at = Math.min(Math.max(index, 0), points.length - 1);
     points[at].classList.add("current");
@@ -25,6 +26,7 @@ for (const figure of document.querySelectorAll("figure[data-cursor]")) {
   };
   slider.setAttribute("aria-valuenow", String(points.length));
   slider.setAttribute("aria-valuetext", points[at].dataset.text);
+  slider.addEventListener("focus", () => said.classList.remove("idle"));
   const steps = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 7, PageDown: -7 };
   slider.addEventListener("keydown", (event) => {
     if (event.key in steps) show(at + steps[event.key]);

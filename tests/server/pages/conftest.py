@@ -1,0 +1,131 @@
+"""The furnished clinic over a real PostgreSQL, the application over it, and a browser before it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from argon2 import PasswordHasher
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from rtm_server import migrate
+from rtm_server.crypto import MasterKey
+from rtm_server.embedded_postgres import EmbeddedPostgres
+from rtm_server.store import Store
+from rtm_server.web import serve
+from rtm_server.web.app import create_app
+from rtm_server.web.identity.passwords import Passwords
+from rtm_server.web.live import LiveHub
+from rtm_server.web.settings import WebSettings
+from rtm_server.web.testing import NOW, House, furnish
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from playwright.sync_api import Browser
+
+CHROMIUM = Path("/usr/bin/chromium")
+# Quick parameters: the tests check what is done with a password, not how long argon2 takes.
+QUICK = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+
+
+@dataclass
+class Recorded:
+    """Commands a page has sent."""
+
+    sent: list[tuple[str, UUID, UUID, str | None]]
+
+    def start(self, gateway: UUID, recording: UUID, exercise: str | None) -> None:
+        """Keep it."""
+        self.sent.append(("start", gateway, recording, exercise))
+
+    def stop(self, gateway: UUID, recording: UUID) -> None:
+        """Keep it."""
+        self.sent.append(("stop", gateway, recording, None))
+
+
+@pytest.fixture(scope="session")
+def pages_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    folder = tmp_path_factory.mktemp("pages")
+    with EmbeddedPostgres(folder / "pg") as server:
+        migrate.upgrade(server.owner_dsn)
+        with Store(server.dsn, MasterKey.from_file(folder / "master.key", create=True)) as store:
+            yield store
+
+
+@pytest.fixture(scope="session")
+def house(pages_store: Store) -> House:
+    """Read only: tests that write furnish one of their own."""
+    return furnish(pages_store)
+
+
+@pytest.fixture
+def hub() -> LiveHub:
+    return LiveHub()
+
+
+@pytest.fixture
+def commands() -> Recorded:
+    return Recorded([])
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> WebSettings:
+    return WebSettings(data_dir=tmp_path, allowed_hosts=("127.0.0.1", "localhost", "testserver"))
+
+
+@pytest.fixture
+def app(pages_store: Store, settings: WebSettings, hub: LiveHub, commands: Recorded) -> FastAPI:
+    return create_app(settings, pages_store, hub=hub, commands=commands, passwords=QUICK, now=lambda: NOW)
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[TestClient]:
+    with TestClient(app, follow_redirects=False, headers={"sec-fetch-site": "same-origin"}) as client:
+        yield client
+
+
+@pytest.fixture
+def address(app: FastAPI, settings: WebSettings) -> Iterator[str]:
+    """The application on a real port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    server = serve.server(app, settings.model_copy(update={"http_port": port}))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        pytest.skip("Chromium is not installed at /usr/bin/chromium: page tests in a browser are left out")
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only where a browser is
+
+    arguments = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=arguments)
+        yield chromium
+        chromium.close()
