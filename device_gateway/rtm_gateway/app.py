@@ -19,7 +19,7 @@ from rtm_gateway.boot import gateway_boot
 from rtm_gateway.drivers import SampleBlock, create
 from rtm_gateway.drivers.homestretch import EVENT_KIND
 from rtm_gateway.keys import load_or_create_key
-from rtm_gateway.link import Event, LinkEvent, SensorLink
+from rtm_gateway.link import LINK_ERRORS, Event, LinkEvent, SensorLink
 from rtm_gateway.outbox import Outbox, OutboxEvent
 from rtm_gateway.radio import Found, Radio, open_radio
 from rtm_gateway.recorder import Recorder
@@ -31,6 +31,7 @@ from rtm_signal.wire import Command
 
 _log = logging.getLogger(__name__)
 
+_FIRST_SCAN_S: Final = 1.0
 _SCAN_S: Final = 5.0
 _FREE_EVERY_S: Final = 30.0
 _MEGABYTE: Final = 1 << 20
@@ -108,13 +109,15 @@ class Gateway:
     async def _find_sensors(self, group: asyncio.TaskGroup) -> None:
         """Scan until every sensor was seen once; from then on its link looks after itself."""
         missing = dict(self._sensors)
+        seconds = _FIRST_SCAN_S
         while missing:
             try:
-                found = await self._radio.scan(_SCAN_S)
-            except (OSError, TimeoutError) as error:
+                found = await self._radio.scan(seconds)
+            except LINK_ERRORS as error:
                 _log.warning("the radio cannot scan: %s", error)
                 await asyncio.sleep(_SCAN_S)
                 continue
+            seconds = _SCAN_S
             for key, sensor in list(missing.items()):
                 match = sensor.pick(found)
                 if match is not None:
