@@ -1,7 +1,7 @@
 """Tables that CMS publishes, read from lines handed in: NCCI procedure pairs, MUE values, the fee schedule.
 
 None is built in: they change every quarter. Loaders take an iterable of lines (the tab or comma separated
-text of the published files) and find their columns by the header, so preambles and column order do not matter.
+text of the published files) and find columns by the header: preambles and column order do not matter.
 """
 
 import csv
