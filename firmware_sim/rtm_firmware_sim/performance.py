@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -260,8 +260,11 @@ class Performance:
             return self._walking(("shank", "y"), t) * self._gait(t)
         return self._main(t) * self._how.sign
 
-    def angles(self, t: FloatArray) -> Mapping[Key, FloatArray]:
-        """What `skeleton.pose` needs: rad by (segment, axis), and ("root", "z") in m."""
+    def angles(self, t: FloatArray, segments: Container[str]) -> Mapping[Key, FloatArray]:
+        """What `skeleton.pose` needs: rad by (segment, axis), and ("root", "z") in m.
+
+        segments: those whose angles are wanted; others may be left out.
+        """
         total: dict[Key, FloatArray] = {}
 
         def add(key: Key, degrees: FloatArray) -> None:
@@ -285,5 +288,6 @@ class Performance:
             for axis, waver in self._fumble.items():
                 add(("pelvis", axis), HANDLING_DEG * handling * waver(t))
         for segment, waver in self._tremor.items():
-            add((segment, "x"), TREMOR_DEG * waver(t))
+            if segment in segments:
+                add((segment, "x"), TREMOR_DEG * waver(t))
         return {key: value if key[0] == "root" else np.radians(value) for key, value in total.items()}

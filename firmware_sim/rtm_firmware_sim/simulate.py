@@ -88,6 +88,26 @@ def make_sensors(
     return sensors
 
 
+async def wear(
+    air: Air,
+    profile: str,
+    recording: Recording,
+    *,
+    speed: float = 1.0,
+    loop: bool = False,
+    seed: int = 0,
+    name: str | None = None,
+    crystal: Crystal | None = None,
+    mtu: int = 247,
+) -> list[Peripheral]:
+    """Put a recording's sensors on the air of a room, for tests and benchmarks; see `make_sensors`."""
+    playback = Playback(speed=speed, loop=loop)
+    sensors = make_sensors(profile, recording, playback, seed=seed, name=name, crystal=crystal, mtu=mtu)
+    for sensor in sensors:
+        await air.add(sensor)
+    return sensors
+
+
 def _source(
     recording: Path | Recording | None, exercise: str | None, repetitions: int, seed: int
 ) -> Recording:

@@ -7,7 +7,7 @@ side is modelled. A segment's rotation in its parent is Ry(a) Rx(b) Rz(c): flexi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,8 +46,9 @@ SEGMENTS: Mapping[str, Segment] = {
     "foot": Segment("shank", (0.0, 0.0, -0.42), (0.12, 0.0, 0.02)),
 }
 
-Angles = Callable[[FloatArray], Mapping[tuple[str, str], FloatArray]]
-"""Times (n,) -> angle, rad (n,), by (segment, axis); absent means 0. ("root", "z") is a rise of the whole
+Angles = Callable[[FloatArray, Container[str]], Mapping[tuple[str, str], FloatArray]]
+"""Times (n,) and the segments that matter -> angle, rad (n,), by (segment, axis); absent means 0. ("root",
+"z") is a rise of the whole
 body, m."""
 
 
@@ -122,7 +123,7 @@ def pose(t: FloatArray, angles: Angles, segments: Sequence[str], anchor: str) ->
     """The body at times t (n,): the named segments and all between them and the root; `anchor`'s joint
     stands still."""
     wanted = {name: None for segment in (*segments, anchor) for name in chain(segment)}
-    now = angles(t)
+    now = angles(t, wanted)
     orientation: dict[str, FloatArray] = {}
     joint: dict[str, FloatArray] = {}
     identity = np.tile([1.0, 0.0, 0.0, 0.0], (t.size, 1))
@@ -140,6 +141,26 @@ def pose(t: FloatArray, angles: Angles, segments: Sequence[str], anchor: str) ->
     if ("root", "z") in now:
         still[:, 2] -= now["root", "z"]
     return Pose(orientation, {name: value - still for name, value in joint.items()})
+
+
+def _three(
+    t: FloatArray, angles: Angles, placements: Sequence[str], anchor: str, step_s: float
+) -> tuple[Pose, Pose, Pose]:
+    """The body a step before, at, and a step after each time; moved once where the step is that of t
+    itself."""
+    if t.size < 2 or not np.allclose(np.diff(t), step_s, rtol=1e-6, atol=0.0):
+        before, now, after = (pose(t + shift, angles, placements, anchor) for shift in (-step_s, 0.0, step_s))
+        return before, now, after
+    wide = pose(np.concatenate([[t[0] - step_s], t, [t[-1] + step_s]]), angles, tuple(placements), anchor)
+    slices = (slice(0, -2), slice(1, -1), slice(2, None))
+    before, now, after = (
+        Pose(
+            {name: q[part] for name, q in wide.orientation.items()},
+            {name: p[part] for name, p in wide.joint.items()},
+        )
+        for part in slices
+    )
+    return before, now, after
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +183,7 @@ def feel(
     `step_s`:
     with angle curves that are twice continuously differentiable the error is of order step_s squared.
     """
-    before, now, after = (pose(t + shift, angles, placements, anchor) for shift in (-step_s, 0.0, step_s))
+    before, now, after = _three(t, angles, placements, anchor, step_s)
     felt = {}
     for name in placements:
         offset = SEGMENTS[name].sensor
