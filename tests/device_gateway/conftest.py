@@ -1,7 +1,7 @@
 """A virtual radio for the gateway's tests: real bumble peripherals, reached over a TCP transport.
 
-`air` opens it; `HomestretchSensor` is a small peripheral written from docs/reference/homestretch-profile.md, so
-that these tests do not depend on the simulator.
+`air` opens it; `HomestretchSensor` is a small peripheral written from docs/reference/homestretch-profile.md,
+so that these tests do not depend on the simulator.
 """
 
 from __future__ import annotations

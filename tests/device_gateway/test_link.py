@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from rtm_gateway.drivers import SampleBlock
 from rtm_gateway.drivers.homestretch import HomestretchDriver
 from rtm_gateway.link import Event, LinkEvent, LinkPolicy, SensorLink
@@ -54,15 +55,12 @@ class Owner:
             while not done():
                 await asyncio.sleep(0.01)
 
-    def complete(self, sensor: Any, boot: int = 7, count: int = 0) -> bool:
-        return len(self.samples(boot)) >= count
-
 
 @contextlib.asynccontextmanager
 async def linked(owner: Owner, sensor: Any, radio: Radio, **options: Any) -> AsyncIterator[SensorLink]:
     found = await radio.find(sensor.device.random_address.to_string(False), 5)
     assert found is not None
-    arguments: dict[str, Any] = {"policy": QUICK, "rng": random.Random(1), **options}
+    arguments: dict[str, Any] = {"policy": QUICK, "rng": random.Random(1), **options}  # noqa: S311 - repeatable, not a secret
     link = SensorLink(
         found[0],
         options.pop("driver", None) or HomestretchDriver(),

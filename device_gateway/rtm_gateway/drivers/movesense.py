@@ -74,6 +74,8 @@ class MovesenseDecoder:
         self._ms: int | None = None
         self._ms_arrival = 0
         self._pending: tuple[int, bytes] | None = None
+        self._last_size: dict[int, int] = {}
+        self._split_at: dict[int, int] = {}
         self._replies: list[Reply] = []
         self._bursts = BurstLog(_log, "movesense-gsp")
 
@@ -101,14 +103,19 @@ class MovesenseDecoder:
         self.counters.notifications += 1
         if characteristic != NOTIFY:
             self.counters.unknown += 1
-            return []
-        if len(data) < 3:
+        elif len(data) < 3:
             self._bad("a notification of an impossible length", arrival_ns)
-            return []
+        else:
+            return self._notification(data, arrival_ns)
+        return []
+
+    def _notification(self, data: bytes, arrival_ns: int) -> list[SampleBlock]:
         kind, ref = data[0], data[1]
         pending, self._pending = self._pending, None
         if kind == DATA_PART2:
             if pending is None or pending[0] != ref:
+                # Its first part was lost, or had the length of a whole packet: wait after such from now on.
+                self._split_at[ref] = self._last_size.get(ref, 0)
                 self._bad("the second part of a packet without its first", arrival_ns)
                 return []
             return self._packet(ref, pending[1] + data[2:], arrival_ns, whole=True)
@@ -117,6 +124,10 @@ class MovesenseDecoder:
         elif pending is not None:
             self._pending = pending  # an answer may come between the parts
         if kind == DATA:
+            self._last_size[ref] = len(data)
+            if len(data) == self._split_at.get(ref):
+                self._pending = (ref, data)
+                return []
             return self._packet(ref, data, arrival_ns, whole=False)
         if kind == ANSWER:
             self._replies.append(Reply(kind, ref, data[2:], arrival_ns))

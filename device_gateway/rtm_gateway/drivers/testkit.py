@@ -1,7 +1,7 @@
 """What every driver must pass: `check(driver_type, captures)`.
 
-A capture is what a sensor sent, notification by notification, with the samples it holds. The kit decodes it as
-it is, cut, merged, doubled, reordered and damaged, and demands: no exception, no sample that is not in the
+A capture is what a sensor sent, notification by notification, with the samples it holds. The kit decodes it
+as it is, cut, merged, doubled, reordered and damaged, and demands: no exception, no sample that is not in the
 capture, no sample twice, every bad notification counted, and the truth undisturbed when nothing was damaged.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +25,10 @@ Notification = tuple[str, bytes, int]
 class Capture:
     """notifications, and per stream the samples (n, channels) they hold, in raw units and in order.
 
-    prepare sets a fresh decoder up as `configure` would (rate, scales, boot). Streams that have a check sum are
-    `checked`: then no damaged sample may pass at all; without one, damage inside a sample cannot be seen.
+    prepare sets a fresh decoder up as `configure` would (rate, scales, boot). Streams that have a check sum
+    are `checked`: then no damaged sample may pass at all; without one, damage inside a sample cannot be seen.
     byte_stream: frames run over notifications, so that cutting and merging them changes nothing.
+    split: packets span notifications without a number, so that reordering them cannot be seen.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Capture:
     prepare: Callable[[Decoder], None] = lambda _decoder: None
     checked: bool = False
     byte_stream: bool = False
+    split: bool = False
     data: frozenset[str] = field(default_factory=frozenset)
     """Characteristics that carry samples; all of the capture's when empty."""
 
@@ -78,7 +80,9 @@ def _check_shape(driver: Driver, capture: Capture, blocks: list[SampleBlock]) ->
     for block in blocks:
         spec = specs.get(block.stream)
         if spec is None:
-            raise KitError(f"{capture.name}: a block of stream {block.stream}, which the driver does not list")
+            raise KitError(
+                f"{capture.name}: a block of stream {block.stream}, which the driver does not list"
+            )
         if block.values.ndim != 2 or block.values.shape[1] != len(spec.channels) or not len(block.values):
             raise KitError(f"{capture.name}: a block of shape {block.values.shape}")
         if str(block.values.dtype) != spec.dtype:
@@ -107,7 +111,7 @@ def _check_whole(driver: Driver, capture: Capture) -> None:
         if _rows(blocks, stream) != _truth(capture, stream):
             raise KitError(f"{capture.name}: the samples of {stream} are not those that were sent")
         chosen = [block for block in blocks if block.stream == stream]
-        for before, after in zip(chosen, chosen[1:], strict=False):
+        for before, after in pairwise(chosen):
             if after.boot != before.boot or after.first != before.first + len(before.values):
                 raise KitError(f"{capture.name}: the index of {stream} jumps although nothing is missing")
             if before.tick is not None and after.tick is not None and after.tick <= before.tick:
@@ -157,7 +161,8 @@ def damage(capture: Capture, rng: random.Random) -> tuple[list[Notification], bo
         whole.insert(at, (characteristic, rng.randbytes(rng.randrange(1, 244)), arrival_ns))
     elif kind == "empty":
         whole.insert(at, (characteristic, b"", arrival_ns))
-    return whole, kind in ("double", "empty") or (kind in ("drop", "swap") and not capture.byte_stream)
+    spans = capture.byte_stream or capture.split
+    return whole, kind == "empty" or (kind in ("drop", "double", "swap") and not spans)
 
 
 def _recut(notifications: Iterable[Notification], rng: random.Random) -> list[Notification]:

@@ -3,7 +3,8 @@
 Frames of 20 bytes (`55 61`, nine int16) arrive split and merged over notifications; `55 71` frames answer
 register reads. What is lost on the way cannot be seen; the index and the time are the gateway's.
 
-Not checked on hardware: registers 03 (rate) and 64 (battery), the unlock command, the battery's voltage curve.
+Not checked on hardware: registers 03 (rate) and 64 (battery), the unlock command, the battery's voltage
+curve.
 """
 
 from __future__ import annotations
