@@ -25,14 +25,14 @@ class Practice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class Payer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which payer profile; the other fields are for `custom` alone (see `payers`)."""
+    """Which payer profile; the other fields, where given, stand over it (see `payers`)."""
 
     profile: str = "medicare"
     rules_as_of: date | None = None
     covered: list[Code] | None = None
     correction: Literal["reopening", "replacement"] | None = None
     timely_filing_days: Annotated[int, msgspec.Meta(ge=0, le=3660)] | None = None
-    therapy_threshold: bool = False
+    therapy_threshold: bool | None = None
 
 
 class Patient(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -113,6 +113,11 @@ def against_sent(outcome: Outcome, ctx: Context) -> tuple[list[Candidate], list[
     return lines, missing
 
 
+def sent_codes(period: Period, ctx: Context) -> set[str]:
+    """The codes already sent with a service date in a period."""
+    return {claim.code for claim in ctx.case.claims_sent if claim.service_date in period}
+
+
 def _belongs(claim: SentClaim, outcome: Outcome, ctx: Context) -> bool:
     if outcome.group == "setup":
         start = min(ctx.case.episode.started, outcome.period.first)

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 from .candidate import Candidate, Missing, Outcome
-from .checks import against_sent, hold_by_edits, hold_reasons, other_service_warnings, refused
+from .checks import against_sent, hold_by_edits, hold_reasons, other_service_warnings, refused, sent_codes
 from .context import Context, context
 from .dates import DAY, Period, month_of
 from .decode import decode_case
@@ -65,7 +65,7 @@ def _supply(days: Days, ctx: Context, outcomes: list[Outcome], unfinished: list[
         outcomes += [outcome] if outcome else []
         if window.last >= ctx.as_of:
             done = {line.code for line in outcome.lines} if outcome else set()
-            unfinished += open_supply(window, days.every, done, ctx)
+            unfinished += open_supply(window, days.every, done | sent_codes(window, ctx), ctx)
 
 
 def _setup(days: Days, ctx: Context, outcomes: list[Outcome], unfinished: list[dict[str, object]]) -> None:
@@ -74,7 +74,8 @@ def _setup(days: Days, ctx: Context, outcomes: list[Outcome], unfinished: list[d
         return
     outcome = _with_doubt(days, period, setup_outcome, ctx)
     if outcome is None:
-        unfinished += open_setup(period, days.every, ctx)
+        if "98975" not in {claim.code for claim in ctx.case.claims_sent}:
+            unfinished += open_setup(period, days.every, ctx)
     else:
         outcomes.append(outcome)
 
@@ -91,7 +92,7 @@ def _management(
     while month.first <= last:
         ledger = ledgers.get(month.first) or MonthLedger()
         if month_is_open(month, ctx):
-            unfinished += open_month(month, ledger, ctx)
+            unfinished += open_month(month, ledger, sent_codes(month, ctx), ctx)
         else:
             clean = management_outcome(month, ledger, days.clean, ctx, with_doubt=False)
             doubts = {piece.doubt for piece in ledger.pieces if piece.doubt is not None}

@@ -80,11 +80,10 @@ def open_setup(period: Period, counted: Sequence[date], ctx: Context) -> list[di
     return [_days(CODE, need, period, counted, ctx)]
 
 
-def open_month(month: Period, ledger: MonthLedger, ctx: Context) -> list[dict[str, object]]:
+def open_month(month: Period, ledger: MonthLedger, sent: set[str], ctx: Context) -> list[dict[str, object]]:
     """The running month: minutes to the next thresholds, and the contact."""
-    rules = [
-        rule for rule in ctx.profile.rules("management", None, month.last) if ctx.profile.covers(rule.code)
-    ]
+    known = ctx.profile.rules("management", None, month.last)
+    rules = [rule for rule in known if ctx.profile.covers(rule.code) and rule.code not in sent]
     if not rules:
         return []
     time = unite_month(ledger, with_doubt=True)

@@ -20,7 +20,7 @@ def spend_before(ctx: Context, on: date) -> Decimal:
         (
             item.amount
             for item in ctx.case.therapy_spend
-            if item.on.year == on.year and item.on <= on < ctx.as_of
+            if item.on.year == on.year and item.on <= on and item.on < ctx.as_of
         ),
         Decimal(0),
     )

@@ -22,6 +22,7 @@ firms or vendors; L = weak. Code numbers are CPT's (American Medical Association
 
 
 _SETTING_HEADS = ("name", "default", "positions", "what", "source")
+_WHO_HEADS = ("kind", "from", "in their own name", "supervision", "source")
 _PAYER_HEADS = ("name", "what", "codes of", "correction", "filing")
 _FEES = "Expected payment 2026, national, non-facility (for the demo only)"
 

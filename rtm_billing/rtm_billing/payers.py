@@ -57,32 +57,32 @@ PROFILES: dict[str, Profile] = {
             filing="year",
             therapy_threshold=True,
         ),
+        Profile(name="commercial", words="a commercial plan on the codes of the date of service"),
         Profile(
             name="commercial_2025",
             words="a commercial plan still on the codes of 2025: no short supply, no 98979",
             rules_as_of=date(2025, 12, 31),
         ),
         Profile(name="none_covered", words="a payer that covers no RTM code", covered=frozenset()),
+        Profile(name="custom", words="as the case describes it"),
     )
 }
 
 
 def profile_of(payer: Payer) -> Profile:
-    """The profile of a case; `custom` is built from the case's own fields."""
-    if payer.profile == "custom":
-        return Profile(
-            name="custom",
-            words="as the practice describes it",
-            rules_as_of=payer.rules_as_of,
-            covered=None if payer.covered is None else frozenset(payer.covered),
-            correction=payer.correction or "replacement",
-            filing=payer.timely_filing_days,
-            therapy_threshold=payer.therapy_threshold,
-        )
-    if payer.profile not in PROFILES:
-        raise CaseError(
-            f"payer.profile: {payer.profile[:40]!r} is not one of {', '.join([*PROFILES, 'custom'])}"
-        )
-    if payer != Payer(profile=payer.profile):
-        raise CaseError("payer: only the profile custom takes further keys")
-    return PROFILES[payer.profile]
+    """The profile of a case: the named one, with what the case itself says about the payer."""
+    base = PROFILES.get(payer.profile)
+    if base is None:
+        raise CaseError(f"payer.profile: {payer.profile[:40]!r} is not one of {', '.join(PROFILES)}")
+    given: dict[str, object] = {}
+    if payer.rules_as_of is not None:
+        given["rules_as_of"] = payer.rules_as_of
+    if payer.covered is not None:
+        given["covered"] = frozenset(payer.covered)
+    if payer.correction is not None:
+        given["correction"] = payer.correction
+    if payer.timely_filing_days is not None:
+        given["filing"] = payer.timely_filing_days
+    if payer.therapy_threshold is not None:
+        given["therapy_threshold"] = payer.therapy_threshold
+    return msgspec.structs.replace(base, **given) if given else base
