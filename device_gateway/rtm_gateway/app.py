@@ -16,7 +16,7 @@ from uuid import UUID
 
 from rtm_gateway import live
 from rtm_gateway.boot import gateway_boot
-from rtm_gateway.drivers import SampleBlock, create
+from rtm_gateway.drivers import SampleBlock, StreamSpec, create
 from rtm_gateway.drivers.homestretch import EVENT_KIND
 from rtm_gateway.keys import load_or_create_key
 from rtm_gateway.link import LINK_ERRORS, Event, LinkEvent, SensorLink
@@ -124,10 +124,7 @@ class Gateway:
                     group.create_task(sensor.run(match))
                     del missing[key]
 
-    def _on_block(self, sensor: SensorSettings, link: SensorLink, block: SampleBlock) -> None:
-        spec = next((spec for spec in link.driver.streams() if spec.name == block.stream), None)
-        if spec is None:
-            return
+    def _on_block(self, sensor: SensorSettings, spec: StreamSpec, block: SampleBlock) -> None:
         self.recorder.on_block(sensor.sensor, spec, block)
         self._live.on_block(self.recorder.recording, self.recorder.exercise, sensor.placement, spec, block)
 
@@ -201,6 +198,7 @@ class _Sensor:
         self._link: SensorLink | None = None
         self._battery: float | None = None
         self._freed_s: dict[int, float] = {}
+        self._specs: dict[str, StreamSpec] = {}
         recorder.add_sensor(settings.sensor, settings.placement, has_flash=self._driver.has_flash)
 
     def pick(self, found: Iterable[Found]) -> Found | None:
@@ -224,7 +222,7 @@ class _Sensor:
             found[0],
             self._driver,
             radio=self._radio,
-            on_block=lambda block: self._on_block(self._settings, link, block),
+            on_block=self._block,
             on_event=self._event,
             have=self._recorder.have(self._settings.sensor),
             bound=self._settings.serial,
@@ -267,7 +265,17 @@ class _Sensor:
             "gap_samples": 0 if link is None else link.counters.gap_samples,
         }
 
+    def _block(self, block: SampleBlock) -> None:
+        spec = self._specs.get(block.stream)
+        if spec is None:  # asked once a link: the driver builds its answer anew each time
+            self._specs = {each.name: each for each in self._driver.streams()}
+            spec = self._specs.get(block.stream)
+        if spec is not None:
+            self._on_block(self._settings, spec, block)
+
     def _event(self, event: LinkEvent) -> None:
+        if event.kind is Event.CONNECTED:
+            self._specs = {}
         if event.kind is Event.BATTERY:
             self._battery = event.value
         self._on_event(self._settings, event)

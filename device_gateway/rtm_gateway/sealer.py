@@ -22,9 +22,9 @@ CHUNK_S: Final = 5.0
 """10 s would save one per cent more, 1 s costs 15 % (docs/reference/chunk.md)."""
 WATCHED_CHUNK_S: Final = 1.0
 """While somebody watches the page, so that what is stored is never far behind."""
-ARRIVAL_STEP_NS: Final = 10_000
-"""Arrivals are kept to 10 us, far below the milliseconds by which a radio and a host scatter them; finer
-digits are noise that doubles the size of an anchor."""
+ARRIVAL_STEP_NS: Final = 50_000
+"""Arrivals are kept to 50 us, far below the milliseconds by which a radio and a host scatter them and the
+millisecond asked of a clock fit; finer digits are noise that would double an anchor's size."""
 
 _I64: Final = 1 << 63
 
