@@ -168,7 +168,7 @@ class ClockFit:
             self._fell = max(fall, self._fell * 0.99, 0.0)
 
     def _envelope(self, at: float) -> float:
-        """Smallest delay of the last minute, carried to `at` by the drift, rising no faster than clocks do."""
+        """Smallest delay of the last minute, carried to `at` by the drift, and no faster up than clocks go."""
         least = math.inf
         for bin_ in reversed(self._bins):
             if bin_.at < at - WINDOW_S:

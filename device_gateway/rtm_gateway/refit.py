@@ -29,7 +29,7 @@ KNOT_S = 30.0
 
 
 class Anchor(NamedTuple):
-    """One live notification: boot of the gateway, the sensor's tick, arrival by the gateway's monotonic clock."""
+    """One live notification: boot of the gateway, the sensor's tick, arrival by its monotonic clock."""
 
     gateway_boot: str
     tick: int
