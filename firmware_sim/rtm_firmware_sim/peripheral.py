@@ -161,6 +161,7 @@ class Peripheral:
         self._cancel_tasks()
         if self._link is not None:
             self._link.drop(self.address)
+            await asyncio.sleep(0.001)  # the disconnection reaches the host before it is switched off
             controller = self._link.find_le_controller(self.address)
             if isinstance(controller, SimController):
                 controller.forget_everything()

@@ -187,7 +187,7 @@ class Homestretch(Peripheral):
         if len(value) < 2:
             self.spawn(self._answer(value[:1].ljust(1, b"\0")[0], 0, Status.BAD_ARGUMENT))
             return
-        received = self.firmware.clock.tick()
+        received = self._playback.now()
         code, ref, arguments = value[0], value[1], value[2:]
         data = b""
         try:
@@ -201,7 +201,8 @@ class Homestretch(Peripheral):
             if op is Op.READ:
                 data = self._read(ref, *values)
             elif op is Op.TIME:
-                data = struct.pack("<QI", received, self.firmware.clock.tick() - received)
+                tick = int(self.firmware.clock.ticks(received))
+                data = struct.pack("<QI", tick, self.firmware.clock.tick() - tick)
             else:
                 data = self._commands[op](*values)
         except Refused as refused:
