@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
 from rtm_gateway import live
 from rtm_gateway.boot import gateway_boot
+from rtm_gateway.clock import ClockFit, DeviceClocks, read_clocks, wall_clock
 from rtm_gateway.drivers import SampleBlock, StreamSpec, create
 from rtm_gateway.drivers.homestretch import EVENT_KIND
 from rtm_gateway.keys import load_or_create_key
@@ -34,6 +36,7 @@ _log = logging.getLogger(__name__)
 _FIRST_SCAN_S: Final = 1.0
 _SCAN_S: Final = 5.0
 _FREE_EVERY_S: Final = 30.0
+_CLOCK_EVERY_S: Final = 10.0
 _MEGABYTE: Final = 1 << 20
 _SHORT_PRESS: Final = {"homestretch": (EVENT_KIND + 1, 1)}
 """Profile -> (kind, ref) of the reply that is a short press of the sensor's button."""
@@ -68,12 +71,15 @@ class Gateway:
         life = RecordingLife(
             settings.tenant, settings.gateway, self.outbox.recall("life"), now_s=time.monotonic()
         )
-        sealer = Sealer(settings.tenant, gateway_boot())
+        self._wall = wall_clock()
+        sealer = Sealer(settings.tenant, gateway_boot(), clock_of=self._clock_of)
         self.recorder = Recorder(
             self.outbox, sealer, life, open_on_motion=settings.open_on_motion, on_stored=self._stored
         )
         self._sensors = {
-            sensor.sensor: _Sensor(sensor, self._radio, self.recorder, self._on_block, self._on_event)
+            sensor.sensor: _Sensor(
+                sensor, self._radio, self.recorder, DeviceClocks(self._wall), self._on_block, self._on_event
+            )
             for sensor in settings.sensors
         }
         self.uplink: Uplink | None = None
@@ -95,6 +101,7 @@ class Gateway:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.recorder.run())
+                group.create_task(self._watch_clock())
                 if self.uplink is not None:
                     group.create_task(self.uplink.run())
                 if self._sensors:
@@ -105,6 +112,15 @@ class Gateway:
     def close(self) -> None:
         """Close the outbox."""
         self.outbox.close()
+
+    async def _watch_clock(self) -> None:
+        """NTP may set the wall clock at any time."""
+        while True:
+            self._wall.note(read_clocks())
+            await asyncio.sleep(_CLOCK_EVERY_S)
+
+    def _clock_of(self, sensor: UUID, boot: int) -> ClockFit | None:
+        return self._sensors[sensor].clocks.of(boot)
 
     async def _find_sensors(self, group: asyncio.TaskGroup) -> None:
         """Scan until every sensor was seen once; from then on its link looks after itself."""
@@ -187,8 +203,15 @@ class _Sensor:
     """One configured sensor and its link."""
 
     def __init__(
-        self, settings: SensorSettings, radio: Radio, recorder: Recorder, on_block: Any, on_event: Any
+        self,
+        settings: SensorSettings,
+        radio: Radio,
+        recorder: Recorder,
+        clocks: DeviceClocks,
+        on_block: Callable[[SensorSettings, StreamSpec, SampleBlock], None],
+        on_event: Callable[[SensorSettings, LinkEvent], None],
     ) -> None:
+        self.clocks = clocks
         self._settings = settings
         self._radio = radio
         self._recorder = recorder
@@ -271,13 +294,16 @@ class _Sensor:
             self._specs = {each.name: each for each in self._driver.streams()}
             spec = self._specs.get(block.stream)
         if spec is not None:
+            self.clocks.observe(block if block.tick_hz > 0 else replace(block, tick_hz=spec.rate_hz))
             self._on_block(self._settings, spec, block)
 
     def _event(self, event: LinkEvent) -> None:
         if event.kind is Event.CONNECTED:
             self._specs = {}
-        if event.kind is Event.BATTERY:
+        elif event.kind is Event.BATTERY:
             self._battery = event.value
+        elif event.kind is Event.CLOCK and event.stamps is not None:
+            self.clocks.exchange(event.stamps)
         self._on_event(self._settings, event)
 
     def _is_button(self, event: LinkEvent) -> bool:
