@@ -1,7 +1,7 @@
 """How much of the plan was done. One meaning everywhere: docs/explanation and design card, "Adherence".
 
-Adherence of a day = prescribed dose done, capped at 1 per exercise, mean over the exercises due; of a longer span the
-mean over due days. No data received yet is unknown, not zero.
+Adherence of a day = prescribed dose done, capped at 1 per exercise, mean over the exercises due; of a longer
+span the mean over due days. No data received yet is unknown, not zero.
 """
 
 from __future__ import annotations

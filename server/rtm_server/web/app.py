@@ -44,7 +44,7 @@ def create_app(
 ) -> FastAPI:
     """The pages over a store.
 
-    hub: newest live counts; commands: how Start and Stop reach a gateway (none: the page says it is not set up).
+    hub: newest live counts; commands: how Start and Stop reach a gateway (none: the page says so).
     now: the one clock, aware UTC.
     """
     web = WebSettings.of(settings)
@@ -118,7 +118,7 @@ def _not_reachable(request: Request, _error: Exception) -> Response:
 
 
 def _invalid(request: Request, _error: Exception) -> Response:
-    """A path that is no id is an unknown page; a form that is none is refused. Neither echoes what was sent."""
+    """A path that is no id is an unknown page, a form that is none is refused; neither echoes what came."""
     unsafe = request.method not in {"GET", "HEAD"}
     return _page(request, errors.InvalidError() if unsafe else errors.NotFoundError())
 

@@ -1,4 +1,4 @@
-"""What several pages ask of the store: the clinic, its day, its episodes, doses and done work. SQL in one place."""
+"""What several pages ask of the store: the clinic, its day, its episodes, doses and done work."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ _CLINIC = "SELECT name, timezone, simulated_counts, practice FROM tenant WHERE t
 
 _EPISODES = """
 SELECT DISTINCT ON (e.patient_id)
-       e.patient_id, e.episode_id, e.timezone, e.started, e.discharged, e.organ_system, e.title_enc, p.identifiers_enc
+       e.patient_id, e.episode_id, e.timezone, e.started, e.discharged, e.organ_system, e.title_enc,
+       p.identifiers_enc
 FROM episode e
 JOIN patient p ON p.tenant_id = e.tenant_id AND p.patient_id = e.patient_id
 WHERE e.tenant_id = %(tenant)s AND p.erased_at IS NULL
@@ -53,7 +54,7 @@ WHERE d.tenant_id = %(tenant)s AND d.episode_id = ANY(%(episodes)s) AND d.local_
 GROUP BY d.episode_id, d.local_day, d.exercise
 """
 
-# Minutes are united, clipped to the month and summed unrounded, as the rules want them (docs/explanation/billing.md).
+# Minutes are united, clipped to the month and summed unrounded, as the rules want them.
 _MINUTES = """
 WITH worked AS (
     SELECT episode_id,
@@ -66,7 +67,8 @@ WITH worked AS (
     GROUP BY episode_id
 )
 SELECT episode_id, contact,
-       (SELECT sum(extract(epoch FROM upper(span) - lower(span))) / 60.0 FROM unnest(spans) AS span) AS minutes
+       (SELECT sum(extract(epoch FROM upper(span) - lower(span))) / 60.0
+        FROM unnest(spans) AS span) AS minutes
 FROM worked
 """
 

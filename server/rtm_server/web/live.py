@@ -1,7 +1,7 @@
 """Live counts in, commands out.
 
-The hub holds the newest live message of each gateway in this process; it may be lost without harm. `MqttLive` fills it
-from `rtm/v1/+/live` and publishes to `rtm/v1/{gateway}/cmd` (docs/reference/mqtt.md).
+The hub holds the newest live message of each gateway in this process; it may be lost without harm. `MqttLive`
+fills it from `rtm/v1/+/live` and publishes to `rtm/v1/{gateway}/cmd` (docs/reference/mqtt.md).
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def read_live(topic: str, payload: bytes) -> tuple[UUID, UUID, str | None, int] 
 
 
 class MqttLive:
-    """The pages' connection to the broker (`mqtt://user:password@host:1883`, `mqtts://`). Reconnects by itself."""
+    """The pages' connection to the broker (`mqtt://user:password@host`, `mqtts://`). Reconnects by itself."""
 
     def __init__(self, url: str, hub: LiveHub) -> None:
         parts = urlsplit(url)

@@ -18,7 +18,7 @@ DRAIN_S = 5  # live streams are cut after so long; browsers come back by themsel
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or Ctrl-C. `database_url` must be set: starting an embedded server is the command's job."""
+    """Serve until SIGTERM or Ctrl-C. `database_url` must be set: an embedded server is the command's job."""
     web = WebSettings.of(settings)
     if web.database_url is None:
         raise ServerError("RTM_DATABASE_URL is not set: the pages have no database")

@@ -1,7 +1,7 @@
-"""A furnished clinic for page tests and screenshots: twelve patients and forty-five days, written straight to tables.
+"""A furnished clinic for page tests and screenshots: twelve patients, forty-five days, straight into tables.
 
-Everything is invented and repeatable (seeded); `NOW` is the moment the pages are looked at. The demo's history comes
-through the real ingest instead; this one exists so that page tests take seconds.
+Everything is invented and repeatable (seeded); `NOW` is when the pages are looked at. The demo's history
+comes through the real ingest instead; this one exists so that page tests take seconds.
 """
 
 from __future__ import annotations
@@ -41,19 +41,67 @@ class Profile:
 SHOULDER = ("shoulder_abduction", "shoulder_external_rotation", "pendulum")
 KNEE = ("heel_slide", "squat", "straight_leg_raise")
 PROFILES = (
-    Profile("Ruth Abernathy", "1951-04-17", "Right rotator cuff repair", SHOULDER, 40, pain=(3, 7), calls=((12, 14),)),
-    Profile("Daniel Okafor", "1968-09-02", "Left total knee replacement", KNEE, 33, pain=(5, 8), calls=((8, 22),), rom=(62, 104)),
-    Profile("Maria Lindqvist", "1959-12-11", "Right total knee replacement", KNEE, 36, "silent", calls=((15, 11),)),
+    Profile(
+        "Ruth Abernathy",
+        "1951-04-17",
+        "Right rotator cuff repair",
+        SHOULDER,
+        40,
+        pain=(3, 7),
+        calls=((12, 14),),
+    ),
+    Profile(
+        "Daniel Okafor",
+        "1968-09-02",
+        "Left total knee replacement",
+        KNEE,
+        33,
+        pain=(5, 8),
+        calls=((8, 22),),
+        rom=(62, 104),
+    ),
+    Profile(
+        "Maria Lindqvist", "1959-12-11", "Right total knee replacement", KNEE, 36, "silent", calls=((15, 11),)
+    ),
     Profile("Tomas Herrera", "1974-06-25", "Left frozen shoulder", SHOULDER, 44, "fading", calls=((5, 12),)),
-    Profile("Grace Whitfield", "1946-01-30", "Right hip fracture", ("bridge", "sit_to_stand"), 29, calls=((4, 16), (11, 9))),
-    Profile("Samuel Ito", "1981-03-08", "Right knee, ACL reconstruction", KNEE, 45, calls=((3, 24), (10, 20)), rom=(88, 131)),
-    Profile("Helen Brandt", "1963-08-19", "Left shoulder, proximal humerus", SHOULDER, 38, calls=((6, 10),)),
+    Profile(
+        "Grace Whitfield",
+        "1946-01-30",
+        "Right hip fracture",
+        ("bridge", "sit_to_stand"),
+        29,
+        calls=((4, 16), (11, 9)),
+    ),
+    Profile(
+        "Samuel Ito",
+        "1981-03-08",
+        "Right knee, ACL reconstruction",
+        KNEE,
+        45,
+        calls=((3, 24), (10, 20), (33, 21)),
+        rom=(88, 131),
+    ),
+    Profile(
+        "Helen Brandt",
+        "1963-08-19",
+        "Left shoulder, proximal humerus",
+        SHOULDER,
+        38,
+        calls=((6, 10), (30, 26)),
+    ),
     Profile("Arun Mehta", "1955-10-05", "Right total knee replacement", KNEE, 16),
-    Profile("Lucille Moreau", "1949-05-14", "Left hip replacement", ("bridge", "sit_to_stand"), 31, calls=((7, 21),)),
+    Profile(
+        "Lucille Moreau",
+        "1949-05-14",
+        "Left hip replacement",
+        ("bridge", "sit_to_stand"),
+        31,
+        calls=((7, 21),),
+    ),
     Profile("Peter Nowak", "1970-02-21", "Right elbow fracture", ("biceps_curl",), 24, rom=(80, 122)),
     Profile("Joan Castellanos", "1957-07-07", "Right shoulder impingement", SHOULDER, 21, calls=((2, 8),)),
     Profile("William Adeyemi", "1962-11-28", "Left total knee replacement", KNEE, 9, rom=(55, 74)),
-)  # fmt: skip
+)
 
 
 @dataclass
@@ -97,13 +145,26 @@ def furnish(store: Store, profiles: tuple[Profile, ...] = PROFILES, *, tag: str 
             )
             if house is None:
                 house = House(
-                    store, tenant, logins["therapist"], logins["billing"], logins["patient"], patient, episode,
-                    gateway, recording,
-                )  # fmt: skip
+                    store,
+                    tenant,
+                    logins["therapist"],
+                    logins["billing"],
+                    logins["patient"],
+                    patient,
+                    episode,
+                    gateway,
+                    recording,
+                )
                 enrol.create_user(
-                    store, tx, tenant, "patient", login=logins["patient"], password=PASSWORD,
-                    name=profile.name, patient=patient,
-                )  # fmt: skip
+                    store,
+                    tx,
+                    tenant,
+                    "patient",
+                    login=logins["patient"],
+                    password=PASSWORD,
+                    name=profile.name,
+                    patient=patient,
+                )
             house.patients[profile.name] = patient
     if house is None:
         raise ValueError("a house needs a patient")
@@ -119,9 +180,15 @@ def _patient(
     who = {"name": profile.name, "birth_date": profile.born, "record_number": f"HS-{20411 + 37 * number}"}
     patient = enrol.create_patient(store, tx, tenant, who)
     episode = enrol.create_episode(
-        tx, tenant, patient, timezone=ZONE, started=started, therapist=therapist, setup_on=started,
+        tx,
+        tenant,
+        patient,
+        timezone=ZONE,
+        started=started,
+        therapist=therapist,
+        setup_on=started,
         device_basis="invented for tests",
-    )  # fmt: skip
+    )
     tx.execute(
         "UPDATE episode SET title_enc = %s WHERE tenant_id = %s AND episode_id = %s",
         (store.seal_text(tx, tenant, patient, "title_enc", profile.condition), tenant, episode),
@@ -134,9 +201,16 @@ def _patient(
         change = started + timedelta(days=18)
         if exercise == profile.exercises[0] and change < today - timedelta(days=4):
             enrol.prescribe(
-                tx, tenant, episode, exercise, valid_from=started, valid_to=change - timedelta(days=1),
-                sets=2, repetitions=10, by=therapist,
-            )  # fmt: skip
+                tx,
+                tenant,
+                episode,
+                exercise,
+                valid_from=started,
+                valid_to=change - timedelta(days=1),
+                sets=2,
+                repetitions=10,
+                by=therapist,
+            )
             enrol.prescribe(
                 tx, tenant, episode, exercise, valid_from=change, sets=3, repetitions=10, by=therapist
             )
@@ -149,13 +223,17 @@ def _patient(
     enrol.assign(tx, tenant, sensor, episode, "upper_arm", assigned_from=since, gateway=gateway)
     recording = _history(tx, tenant, patient, episode, gateway, sensor, profile, started, today, random)
     for days_ago, minutes in profile.calls:
-        at = datetime.combine(today - timedelta(days=days_ago), time(10, 30), ZoneInfo(ZONE)).astimezone(UTC)
+        # one person, one call at a time; what is older than twenty days was entered too late
+        at = datetime.combine(today - timedelta(days=days_ago), time(9), ZoneInfo(ZONE)).astimezone(UTC)
+        at += timedelta(minutes=40 * number)
         end = at + timedelta(minutes=minutes)
+        entered = end if days_ago <= 20 else end + timedelta(days=9)
         tx.execute(
-            "INSERT INTO time_entry (tenant_id, entry_id, episode_id, author_id, role, started_at, ended_at, activity,"
-            " contact, entered_at) VALUES (%s, %s, %s, %s, 'therapist', %s, %s, 'call', 'phone', %s)",
-            (tenant, uuid4(), episode, therapist, at + timedelta(minutes=40 * number), end + timedelta(minutes=40 * number), end),
-        )  # fmt: skip
+            "INSERT INTO time_entry (tenant_id, entry_id, episode_id, author_id, role, started_at, ended_at,"
+            " activity, contact, entered_at)"
+            " VALUES (%s, %s, %s, %s, 'therapist', %s, %s, 'call', 'phone', %s)",
+            (tenant, uuid4(), episode, therapist, at, end, entered),
+        )
     return patient, episode, recording
 
 
@@ -187,8 +265,8 @@ def _history(
         if recent or random.random() < 0.6:
             at = datetime.combine(day, time(9, 50), ZoneInfo(ZONE)).astimezone(UTC)
             tx.execute(
-                "INSERT INTO pain_report (tenant_id, report_id, patient_id, episode_id, score, reported_at, local_day,"
-                " zone) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+                "INSERT INTO pain_report (tenant_id, report_id, patient_id, episode_id, score, reported_at,"
+                " local_day, zone) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
                 (tenant, uuid4(), patient, episode, score, at, day, ZONE),
             )
     return newest
@@ -221,30 +299,59 @@ def _recording(
         if item["rom_deg"] is not None
     ]
     tx.execute(
-        "INSERT INTO recording (tenant_id, recording_id, patient_id, episode_id, gateway_id, exercise, opened_at,"
-        " closed_at, closed_by, revision, manifest, zone, simulated, state, received_at)"
+        "INSERT INTO recording (tenant_id, recording_id, patient_id, episode_id, gateway_id, exercise,"
+        " opened_at, closed_at, closed_by, revision, manifest, zone, simulated, state, received_at)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 'stop', 1, '{}', %s, false, 'analysed', %s)",
         (tenant, recording, patient, episode, gateway, exercise, opened, closed, ZONE, closed),
     )
     tx.execute(
-        "INSERT INTO recording_stream (tenant_id, recording_id, stream_id, boot, sensor_id, name, placement, first_index,"
-        " last_index) VALUES (%s, %s, %s, 1, %s, 'imu', 'upper_arm', 0, 9999)",
+        "INSERT INTO recording_stream (tenant_id, recording_id, stream_id, boot, sensor_id, name, placement,"
+        " first_index, last_index) VALUES (%s, %s, %s, 1, %s, 'imu', 'upper_arm', 0, 9999)",
         (tenant, recording, stream, sensor),
     )
     tx.execute(
-        "INSERT INTO analysis (tenant_id, recording_id, analysis_no, patient_id, pipeline_version, data_version, exercise,"
-        " result, local_day, zone, kind, repetitions, sets, rom_deg, first_at, last_at, created_at)"
+        "INSERT INTO analysis (tenant_id, recording_id, analysis_no, patient_id, pipeline_version,"
+        " data_version, exercise, result, local_day, zone, kind, repetitions, sets, rom_deg, first_at,"
+        " last_at, created_at)"
         " VALUES (%s, %s, 1, %s, %s, 1, %s, %s, %s, %s, 'sensor', %s, %s, %s, %s, %s, %s)",
-        (tenant, recording, patient, result["pipeline_version"], exercise, json.dumps(result), day, ZONE, count,
-         len(result["sets"]), rom, opened, closed, closed + timedelta(minutes=1)),
-    )  # fmt: skip
+        (
+            tenant,
+            recording,
+            patient,
+            result["pipeline_version"],
+            exercise,
+            json.dumps(result),
+            day,
+            ZONE,
+            count,
+            len(result["sets"]),
+            rom,
+            opened,
+            closed,
+            closed + timedelta(minutes=1),
+        ),
+    )
     tx.execute(
-        "INSERT INTO daily (tenant_id, patient_id, local_day, exercise, kind, episode_id, zone, recordings, repetitions,"
-        " holds, minutes, sets, rom_median_deg, rom_max_deg, first_at, last_at, received_at)"
+        "INSERT INTO daily (tenant_id, patient_id, local_day, exercise, kind, episode_id, zone, recordings,"
+        " repetitions, holds, minutes, sets, rom_median_deg, rom_max_deg, first_at, last_at, received_at)"
         " VALUES (%s, %s, %s, %s, 'sensor', %s, %s, 1, %s, 0, %s, %s, %s, %s, %s, %s, %s)",
-        (tenant, patient, day, exercise, episode, ZONE, count, result["duration_s"] / 60, len(result["sets"]),
-         result["rom_deg"]["median"], result["rom_deg"]["max"], opened, closed, closed),
-    )  # fmt: skip
+        (
+            tenant,
+            patient,
+            day,
+            exercise,
+            episode,
+            ZONE,
+            count,
+            result["duration_s"] / 60,
+            len(result["sets"]),
+            result["rom_deg"]["median"],
+            result["rom_deg"]["max"],
+            opened,
+            closed,
+            closed,
+        ),
+    )
     return recording
 
 
@@ -258,10 +365,23 @@ def _result(exercise: str, count: int, degrees: float, random: Random, *, withhe
             length = random.uniform(3.2, 4.4)
             rom = None if withheld else round(degrees + random.gauss(0, 3.0), 1)
             flags = ["small"] if rom is not None and rom < degrees - 5 else []
-            items.append({"start_s": at, "peak_s": at + length / 2, "end_s": at + length, "rom_deg": rom,
-                          "concentric_s": length / 2, "eccentric_s": length / 2, "hold_s": 0.0,
-                          "quality": {"regularity": 0.95, "smoothness": -2.0, "amplitude_ratio": 1.0,
-                                      "flags": flags}})  # fmt: skip
+            items.append(
+                {
+                    "start_s": at,
+                    "peak_s": at + length / 2,
+                    "end_s": at + length,
+                    "rom_deg": rom,
+                    "concentric_s": length / 2,
+                    "eccentric_s": length / 2,
+                    "hold_s": 0.0,
+                    "quality": {
+                        "regularity": 0.95,
+                        "smoothness": -2.0,
+                        "amplitude_ratio": 1.0,
+                        "flags": flags,
+                    },
+                }
+            )
             at += length
         sets.append({"start_s": items[0]["start_s"], "end_s": at, "repetitions": items})
         done += inside

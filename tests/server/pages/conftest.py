@@ -6,14 +6,15 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
-from fastapi.testclient import TestClient
 
 from rtm_server import migrate
 from rtm_server.crypto import MasterKey
@@ -24,7 +25,7 @@ from rtm_server.web.app import create_app
 from rtm_server.web.identity.passwords import Passwords
 from rtm_server.web.live import LiveHub
 from rtm_server.web.settings import WebSettings
-from rtm_server.web.testing import NOW, House, furnish
+from rtm_server.web.testing import NOW, PROFILES, House, furnish
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -67,6 +68,12 @@ def house(pages_store: Store) -> House:
 
 
 @pytest.fixture
+def own_house(pages_store: Store) -> House:
+    """A small clinic of its own, for tests that write."""
+    return furnish(pages_store, PROFILES[:2])
+
+
+@pytest.fixture
 def hub() -> LiveHub:
     return LiveHub()
 
@@ -86,14 +93,8 @@ def app(pages_store: Store, settings: WebSettings, hub: LiveHub, commands: Recor
     return create_app(settings, pages_store, hub=hub, commands=commands, passwords=QUICK, now=lambda: NOW)
 
 
-@pytest.fixture
-def client(app: FastAPI) -> Iterator[TestClient]:
-    with TestClient(app, follow_redirects=False, headers={"sec-fetch-site": "same-origin"}) as client:
-        yield client
-
-
-@pytest.fixture
-def address(app: FastAPI, settings: WebSettings) -> Iterator[str]:
+@contextmanager
+def serving(app: FastAPI, settings: WebSettings) -> Iterator[str]:
     """The application on a real port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -104,9 +105,38 @@ def address(app: FastAPI, settings: WebSettings) -> Iterator[str]:
     while not server.started:
         assert thread.is_alive()
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(timeout=20)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=20)
+
+
+@pytest.fixture
+def address(app: FastAPI, settings: WebSettings) -> Iterator[str]:
+    with serving(app, settings) as found:
+        yield found
+
+
+@pytest.fixture
+def https_client(pages_store: Store, settings: WebSettings) -> Iterator[httpx.Client]:
+    """As seen from the proxy that ends TLS."""
+    secure = settings.model_copy(update={"https": True})
+    app = create_app(secure, pages_store, passwords=QUICK, now=lambda: NOW)
+    headers = {"sec-fetch-site": "same-origin"}
+    with (
+        serving(app, secure) as found,
+        httpx.Client(base_url=found, headers=headers, timeout=30, trust_env=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def client(address: str) -> Iterator[httpx.Client]:
+    """A browser's manners without the browser."""
+    headers = {"sec-fetch-site": "same-origin"}
+    with httpx.Client(base_url=address, headers=headers, timeout=30, trust_env=False) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

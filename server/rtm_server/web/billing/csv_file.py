@@ -1,4 +1,4 @@
-"""The month as CSV. Text can never become a formula in a spreadsheet; numbers and dates stay what they are."""
+"""The month as CSV. Text never becomes a formula in a spreadsheet; numbers stay numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COLUMNS = (
     "period_to", "decision", "reasons", "released_by", "released_at_utc", "release_reason", "rules_version",
 )  # fmt: skip
 
-# What spreadsheets take for the beginning of a formula; leading blanks do not disarm it (OWASP, CSV injection).
+# What spreadsheets take for a formula; leading blanks do not disarm it (OWASP, CSV injection).
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 

@@ -1,4 +1,4 @@
-"""The month: every episode's ledger evaluated by `rtm_billing`, beside the lines that people have released."""
+"""The month: every episode's ledger evaluated by `rtm_billing`, beside the lines already released."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ WHERE e.tenant_id = %(tenant)s AND p.erased_at IS NULL AND e.started <= %(last)s
 ORDER BY e.episode_id
 """
 _STORED = """
-SELECT l.line_id, l.episode_id, l.code, l.units, l.modifiers, l.service_date, l.period_from, l.period_to, l.decision,
-       l.reasons, l.evidence, l.rules_version, l.state, v.actor_id, v.at, v.reason, u.name_enc
+SELECT l.line_id, l.episode_id, l.code, l.units, l.modifiers, l.service_date, l.period_from, l.period_to,
+       l.decision, l.reasons, l.evidence, l.rules_version, l.state, v.actor_id, v.at, v.reason, u.name_enc
 FROM claim_line l
 LEFT JOIN claim_line_event v ON v.tenant_id = l.tenant_id AND v.line_id = l.line_id AND v.event_no = 1
 LEFT JOIN app_user u ON u.tenant_id = v.tenant_id AND u.user_id = v.actor_id
@@ -39,10 +39,10 @@ WHERE l.tenant_id = %(tenant)s AND l.service_date BETWEEN %(first)s AND %(last)s
   AND l.state NOT IN ('rejected', 'withdrawn')
 """
 _RELEASE = """
-INSERT INTO claim_line (tenant_id, line_id, episode_id, code, units, modifiers, service_date, period_from, period_to,
-                        decision, reasons, evidence, rules_version, created_at)
-VALUES (%(tenant)s, %(id)s, %(episode)s, %(code)s, %(units)s, %(modifiers)s, %(service_date)s, %(from)s, %(to)s,
-        %(decision)s, %(reasons)s, %(evidence)s, %(rules)s, %(now)s)
+INSERT INTO claim_line (tenant_id, line_id, episode_id, code, units, modifiers, service_date, period_from,
+                        period_to, decision, reasons, evidence, rules_version, created_at)
+VALUES (%(tenant)s, %(id)s, %(episode)s, %(code)s, %(units)s, %(modifiers)s, %(service_date)s, %(from)s,
+        %(to)s, %(decision)s, %(reasons)s, %(evidence)s, %(rules)s, %(now)s)
 ON CONFLICT DO NOTHING RETURNING line_id
 """
 _EVENT = """
@@ -175,7 +175,7 @@ def _stored(
 
 
 def release(tx: Tx, who: Actor, chosen: Sequence[Found], reason: str, now: datetime) -> None:
-    """Approve lines in this person's name. All or none: a line somebody else took first is a ConflictError."""
+    """Approve lines in this person's name. All or none; a line taken by somebody else is a ConflictError."""
     for item in chosen:
         line = item.line
         values = {

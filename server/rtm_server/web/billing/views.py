@@ -98,7 +98,7 @@ class Month:
 
     @property
     def running(self) -> list[Running]:
-        """Open periods, one row a patient, by name. A patient whose windows follow each other has the newest shown."""
+        """Open periods, one row a patient, by name. Of several windows the newest is shown."""
         by_patient: dict[tuple[str, str], list[OpenPeriod]] = {}
         for each in self.open_periods:
             by_patient.setdefault((each.name, each.account), []).append(each)

@@ -1,6 +1,7 @@
 """The few lines that turn numbers into escaped SVG."""
 
 from collections.abc import Iterable, Sequence
+from math import floor, log10
 
 from markupsafe import Markup, escape
 
@@ -63,17 +64,8 @@ def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
     if span <= 0:
         return [low]
     raw = span / max(wanted, 1)
-    magnitude = 10.0 ** _floor_log10(raw)
+    magnitude = 10.0 ** floor(log10(raw))
     step = next(m * magnitude for m in (1.0, 2.0, 2.5, 5.0, 10.0) if m * magnitude >= raw * 0.999)
     first = -(-low // step) * step
-    count = int((high - first) / step + 1e-9)
+    count = floor((high - first) / step + 1e-9)
     return [first + index * step for index in range(count + 1)]
-
-
-def _floor_log10(value: float) -> int:
-    exponent = 0
-    while value >= 10.0:
-        value, exponent = value / 10.0, exponent + 1
-    while value < 1.0:
-        value, exponent = value * 10.0, exponent - 1
-    return exponent

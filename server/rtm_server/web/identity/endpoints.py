@@ -41,7 +41,7 @@ def cookie_name(services: Services) -> str:
 
 
 def safe_path(target: str) -> str:
-    """A path of this site, or the start page. `//evil`, `/\\evil`, schemes and control characters are not paths."""
+    """A path of this site, or the start page: `//evil`, `/\\evil`, schemes, control characters are none."""
     plain = all(32 < ord(character) < 127 for character in target)
     if plain and target.startswith("/") and not target.startswith("//") and "\\" not in target:
         return target

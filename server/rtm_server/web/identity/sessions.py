@@ -15,7 +15,8 @@ TOKEN_BYTES = 32
 TOUCH_EVERY = timedelta(seconds=30)  # a page that loads ten parts writes once
 
 _OPEN = """
-INSERT INTO session (tenant_id, token_hash, user_id, created_at, last_seen_at, idle_expires_at, absolute_expires_at)
+INSERT INTO session (tenant_id, token_hash, user_id, created_at, last_seen_at, idle_expires_at,
+                     absolute_expires_at)
 VALUES (%(tenant)s, %(hash)s, %(user)s, %(now)s, %(now)s, %(idle)s, %(absolute)s)
 """
 _FIND = """
@@ -63,7 +64,7 @@ class Sessions:
         return token
 
     def find(self, token: str, now: datetime, *, touch: bool = True) -> Actor | None:
-        """Who holds this token, while the session lives. A request keeps it alive, a stream (`touch` False) not."""
+        """Who holds this token, while the session lives. A stream (`touch` False) does not keep it alive."""
         if not token or len(token) > 128:
             return None
         found = self._store.lookup("session", token.encode())

@@ -1,6 +1,6 @@
 """The angle of one recording, computed again from its samples when somebody asks to see it.
 
-The stored result holds repetitions and figures, not the series (docs/reference): the samples stay the one source.
+The stored result holds repetitions and figures, not the series: the samples stay the one source.
 """
 
 from __future__ import annotations

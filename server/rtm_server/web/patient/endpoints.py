@@ -170,7 +170,7 @@ def correct(
 def artefact(
     svc: Svc, who: Who, patient: UUID, recording: UUID, form: Annotated[ArtefactForm, Form()]
 ) -> Response:
-    """Set a recording aside, or take it back in. Nothing is deleted; the analysis that follows counts anew."""
+    """Set a recording aside, or take it back in. Nothing is deleted; the next analysis counts anew."""
     with svc.store.tenant_tx(who.tenant) as tx:
         session.require(tx, who.tenant, patient, recording)
         reason = form.reason.strip()

@@ -27,9 +27,9 @@ _END = """
 UPDATE prescription SET valid_to = %(last)s WHERE tenant_id = %(tenant)s AND prescription_id = %(line)s
 """
 _NEW = """
-INSERT INTO prescription (tenant_id, prescription_id, episode_id, exercise, sets, repetitions, holds, hold_s, minutes,
-                          weekdays, valid_from, valid_to, calibration_recording_id, calibration_repetitions,
-                          prescribed_by)
+INSERT INTO prescription (tenant_id, prescription_id, episode_id, exercise, sets, repetitions, holds, hold_s,
+                          minutes, weekdays, valid_from, valid_to, calibration_recording_id,
+                          calibration_repetitions, prescribed_by)
 SELECT tenant_id, %(new)s, episode_id, exercise, %(sets)s, %(repetitions)s, %(holds)s, hold_s, %(minutes)s,
        weekdays, %(effective)s, %(until)s, calibration_recording_id, calibration_repetitions, %(by)s
 FROM prescription WHERE tenant_id = %(tenant)s AND prescription_id = %(line)s

@@ -35,7 +35,8 @@ CONTACT_WORDS = {
 
 _SESSIONS = """
 SELECT r.recording_id, r.opened_at, r.exercise, r.state, r.artefact_reason, r.zone,
-       a.repetitions, a.exercise AS analysed_as, a.result -> 'rom_deg' AS rom, a.result -> 'withheld' AS withheld,
+       a.repetitions, a.exercise AS analysed_as, a.result -> 'rom_deg' AS rom,
+       a.result -> 'withheld' AS withheld,
        (SELECT c.repetitions FROM correction c
         WHERE c.tenant_id = r.tenant_id AND c.recording_id = r.recording_id
         ORDER BY c.entered_at DESC LIMIT 1) AS corrected
@@ -156,7 +157,7 @@ def _daily_pain(reports: Sequence[tuple[date, int]]) -> list[Point]:
 
 
 def _rom(tx: Tx, at: Clinic, episode: UUID, since: date) -> tuple[str, list[Point]]:
-    """The exercise with most measured days; mixing exercises on one axis would compare what cannot be compared."""
+    """The exercise with most measured days; exercises on one axis would compare what cannot be."""
     by_exercise: dict[str, dict[date, Point]] = {}
     for row in tx.execute(_ROM, {"tenant": at.tenant, "episode": episode, "since": since}):
         point = Point(row["local_day"], float(row["rom_median_deg"]), row["spread"])

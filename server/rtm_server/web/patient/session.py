@@ -17,8 +17,8 @@ from rtm_server.web.patient.views import Correction, Repetition, SessionPage
 from rtm_server.web.policy import Actor
 
 _RECORDING = """
-SELECT r.opened_at, r.closed_at, r.exercise, r.artefact_reason, a.analysis_no, a.exercise AS analysed_as, a.result,
-       a.pipeline_version, a.created_at AS analysed_at
+SELECT r.opened_at, r.closed_at, r.exercise, r.artefact_reason, a.analysis_no, a.exercise AS analysed_as,
+       a.result, a.pipeline_version, a.created_at AS analysed_at
 FROM recording r
 LEFT JOIN analysis_current a ON a.tenant_id = r.tenant_id AND a.recording_id = r.recording_id
 WHERE r.tenant_id = %(tenant)s AND r.recording_id = %(recording)s AND r.patient_id = %(patient)s
@@ -38,8 +38,8 @@ WHERE c.tenant_id = %(tenant)s AND c.recording_id = %(recording)s
 ORDER BY c.entered_at DESC
 """
 _CORRECT = """
-INSERT INTO correction (tenant_id, correction_id, recording_id, analysis_no, author_id, repetitions, reason_enc,
-                        entered_at)
+INSERT INTO correction (tenant_id, correction_id, recording_id, analysis_no, author_id, repetitions,
+                        reason_enc, entered_at)
 VALUES (%(tenant)s, %(id)s, %(recording)s, %(analysis)s, %(author)s, %(repetitions)s, %(reason)s, %(now)s)
 """
 

@@ -1,4 +1,4 @@
-"""Writing down minutes and contacts: append only, no overlaps, undone by an entry that takes the first one back."""
+"""Writing down minutes and contacts: append only, no overlaps, undone by an entry that takes one back."""
 
 from __future__ import annotations
 
@@ -38,25 +38,28 @@ WHERE t.tenant_id = %(tenant)s AND (t.author_id = %(author)s OR t.episode_id = %
 ORDER BY t.started_at LIMIT 1
 """
 _INSERT = """
-INSERT INTO time_entry (tenant_id, entry_id, episode_id, author_id, role, started_at, ended_at, activity, contact,
-                        note_enc, entered_at)
+INSERT INTO time_entry (tenant_id, entry_id, episode_id, author_id, role, started_at, ended_at, activity,
+                        contact, note_enc, entered_at)
 SELECT %(tenant)s, %(entry)s, %(episode)s, %(author)s, u.practice_role, %(start)s, %(end)s, %(activity)s,
        %(contact)s, %(note)s, %(now)s
 FROM app_user u WHERE u.tenant_id = %(tenant)s AND u.user_id = %(author)s
 """
 _FOUND = """
-SELECT t.*, EXISTS (SELECT 1 FROM time_entry s WHERE s.tenant_id = t.tenant_id AND s.supersedes = t.entry_id) AS gone,
+SELECT t.*,
+       EXISTS (SELECT 1 FROM time_entry s
+               WHERE s.tenant_id = t.tenant_id AND s.supersedes = t.entry_id) AS gone,
        EXISTS (SELECT 1 FROM claim_line l WHERE l.tenant_id = t.tenant_id AND l.episode_id = t.episode_id
                AND l.code = ANY(%(codes)s) AND l.state NOT IN ('rejected', 'withdrawn')
-               AND (t.started_at AT TIME ZONE %(zone)s)::date BETWEEN l.period_from AND l.period_to) AS claimed
+               AND (t.started_at AT TIME ZONE %(zone)s)::date BETWEEN l.period_from AND l.period_to
+              ) AS claimed
 FROM time_entry t
 WHERE t.tenant_id = %(tenant)s AND t.entry_id = %(entry)s AND t.episode_id = %(episode)s
 """
 _TAKE_BACK = """
-INSERT INTO time_entry (tenant_id, entry_id, episode_id, author_id, role, started_at, ended_at, activity, contact,
-                        entered_at, supersedes, voided)
-SELECT t.tenant_id, %(new)s, t.episode_id, %(author)s, u.practice_role, t.started_at, t.ended_at, t.activity, t.contact,
-       %(now)s, t.entry_id, true
+INSERT INTO time_entry (tenant_id, entry_id, episode_id, author_id, role, started_at, ended_at, activity,
+                        contact, entered_at, supersedes, voided)
+SELECT t.tenant_id, %(new)s, t.episode_id, %(author)s, u.practice_role, t.started_at, t.ended_at, t.activity,
+       t.contact, %(now)s, t.entry_id, true
 FROM time_entry t JOIN app_user u ON u.tenant_id = t.tenant_id AND u.user_id = %(author)s
 WHERE t.tenant_id = %(tenant)s AND t.entry_id = %(entry)s
 """

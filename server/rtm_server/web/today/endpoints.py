@@ -120,7 +120,7 @@ def events(request: Request, svc: Svc, who: Who, recording: UUID) -> Response:
 @router.post("/today/set/{recording}/stop")
 @allow(Action.OWN_DAY)
 def stop(request: Request, svc: Svc, who: Who, recording: UUID) -> Response:
-    """End the set. Should the gateway be out of reach, it closes the recording itself after five idle minutes."""
+    """End the set. A gateway out of reach closes the recording itself after five idle minutes."""
     running = _set(svc, who, recording)
     if running.gateway is not None and not running.closed:
         try:

@@ -21,7 +21,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def chosen(kind: type[Choice], value: str, default: Choice) -> Choice:
-    """A choice of the address, or the default for anything unknown: nothing of an address reaches the store."""
+    """A choice of the address, or the default for anything unknown."""
     return kind(value) if value in {item.value for item in kind} else default
 
 

@@ -1,4 +1,4 @@
-"""The worklist's rows from the store: a handful of grouped queries over the whole clinic, none per patient."""
+"""The worklist's rows: a handful of grouped queries over the whole clinic, none per patient."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from rtm_server.web.worklist.views import Row, Worklist
 
 LOOK_BACK = timedelta(days=45)  # the rules look at 28 days, the sparkline at 30
 
-# Two passes: the first counted day of each episode gives its window, then its days are counted once. A day counts when
-# consent covers it; where that is doubtful the ledger says so on the patient page.
+# Two passes: the first counted day of each episode gives its window, then its days are counted once. A day
+# counts when consent covers it; where that is doubtful the ledger says so on the patient page.
 _WINDOWS = """
 WITH counted AS (
     SELECT DISTINCT d.episode_id, d.local_day
@@ -25,7 +25,8 @@ WITH counted AS (
     JOIN episode e ON e.tenant_id = d.tenant_id AND e.episode_id = d.episode_id AND d.local_day >= e.started
     JOIN consent c ON c.tenant_id = d.tenant_id AND c.episode_id = d.episode_id
      AND d.local_day BETWEEN c.valid_from AND coalesce(c.valid_to, 'infinity'::date)
-    WHERE d.tenant_id = %(tenant)s AND d.episode_id = ANY(%(episodes)s) AND (d.kind = 'sensor' OR %(test_counts)s)
+    WHERE d.tenant_id = %(tenant)s AND d.episode_id = ANY(%(episodes)s)
+      AND (d.kind = 'sensor' OR %(test_counts)s)
 ), started AS (
     SELECT episode_id, min(local_day) AS anchor, max(local_day) AS last FROM counted GROUP BY episode_id
 ), windows AS (
@@ -79,7 +80,7 @@ def load(store: Store, tx: Tx, tenant: UUID, now: datetime) -> Worklist:
 def windows(
     tx: Tx, at: Clinic, wanted: Sequence[UUID], todays: Sequence[date]
 ) -> dict[UUID, tuple[date, int]]:
-    """(first day, data days) of the 30-day window that holds each patient's today; none before the first data."""
+    """(first day, data days) of the window that holds each patient's today; none before the first data."""
     values = {
         "tenant": at.tenant,
         "episodes": list(wanted),

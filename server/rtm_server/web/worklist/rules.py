@@ -40,8 +40,8 @@ class PainReport:
 class PatientFacts:
     """What the rules look at.
 
-    `prescribed` holds local days on which exercises were due; `adherence` the share done on due days with data;
-    `last_data` the newest day with data, due or not.
+    `prescribed` holds local days on which exercises were due; `adherence` the share done on due days with
+    data; `last_data` the newest day with data, due or not.
     """
 
     today: date
