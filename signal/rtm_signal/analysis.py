@@ -16,7 +16,7 @@ from rtm_signal.features import Motion, motion
 from rtm_signal.orientation import Orientation, orient
 from rtm_signal.recording import FloatArray, Recording
 from rtm_signal.repetitions import Movement, find_sets, learn
-from rtm_signal.repetitions_count import CountedSet, settle
+from rtm_signal.repetitions_count import CountedSet, settle, total_range
 from rtm_signal.repetitions_timing import Timing, timings
 from rtm_signal.result import (
     Analysis,
@@ -73,7 +73,7 @@ def analyze(
         exercise=entry.id,
         duration_s=float(grid.t[-1] - grid.t[0]),
         repetitions=sum(len(s.repetitions) for s in sets),
-        repetitions_range=(sum(c.low for c in counted), sum(c.high for c in counted)),
+        repetitions_range=total_range(counted),
         angle=AngleName(angle_name(choice, entry), choice.of),
         sets=sets,
         rom_deg=_range_of_motion(sets, angle),

@@ -233,11 +233,17 @@ def _tiled(
     pad = int(_EDGE_PAD * PHASES) if trimmed else 0
     padded = np.pad(grid, ((pad, pad), (0, 0)), mode="edge")
     active = np.pad(active, pad)
-    length = len(grid) - 1
-    edges = np.round(np.linspace(0, length, max(1, round(length / PHASES)) + 1)).astype(np.int64) + pad
-    starts = [cycles(padded, edges[:-1], np.diff(edges)).mean(axis=0)]
-    if length >= PHASES:
-        starts.append(cycles(padded, np.array([pad]), np.array([PHASES]))[0])
+    # The first guess at the repetitions: as many as fit between the first and the last movement.
+    at_work = np.flatnonzero(active)
+    if len(at_work) == 0:
+        return None
+    first, last = int(at_work[0]), int(at_work[-1])
+    edges = np.round(np.linspace(first, last, max(1, round((last - first) / PHASES)) + 1)).astype(np.int64)
+    even = np.round(np.linspace(pad, pad + len(grid) - 1, max(1, round(len(grid) / PHASES)) + 1))
+    guesses = [edges, even.astype(np.int64)] if not trimmed else [edges]
+    starts = [cycles(padded, g[:-1], np.diff(g)).mean(axis=0) for g in guesses]
+    if last - first >= PHASES:
+        starts.append(cycles(padded, np.array([first]), np.array([PHASES]))[0])
     tilings = [refine(padded, active, template, pad) for template in starts]
     best = max(tilings, key=lambda tiling: tiling.fit)
     if len(best.edges) == 0:

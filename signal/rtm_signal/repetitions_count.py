@@ -25,6 +25,8 @@ _CUT_SIGMA = 0.6
 """Standard error of the cycles in a set that is cut in movement: half a cycle at either edge."""
 _REST_SIGMA = 0.25
 """The same where the set begins and ends at rest."""
+_DOUBT = 1.6
+"""What a set whose repetitions differ adds to it, for each unit of fit that is missing."""
 _PACE_SIGMA = 0.025
 """Relative error of the pace, if the tempo is that of the calibration."""
 _SAME_TEMPO = 0.5
@@ -52,7 +54,8 @@ def settle(found: FoundSet, motion: Motion, *, trimmed: bool, known: Sequence[Mo
     tiles = len(found.start_s)
     if not trimmed:
         counts = np.arange(max(1, tiles - 2), tiles + 3)
-        belief = np.exp(-0.5 * ((counts - tiles) / (_REST_SIGMA + 0.3 * (1 - found.fit))) ** 2)
+        sigma = _REST_SIGMA + _DOUBT * (1 - found.fit)
+        belief = np.exp(-0.5 * ((counts - tiles) / sigma) ** 2)
         low, high = _range(counts, belief)
         return CountedSet(found.start_s, found.end_s, low, high, found)
     counts = np.arange(max(1, tiles - 3), tiles + 4)
@@ -62,6 +65,14 @@ def settle(found: FoundSet, motion: Motion, *, trimmed: bool, known: Sequence[Mo
     start, end = _with_edges(found, motion, best)
     low, high = _range(counts, belief)
     return CountedSet(start, end, min(low, best), max(high, best), found)
+
+
+def total_range(sets: Sequence[CountedSet]) -> tuple[int, int]:
+    """The range of the sum of the counts: the sets err independently, so their half-widths add in squares."""
+    count = sum(len(one.start_s) for one in sets)
+    below = sum((len(one.start_s) - one.low) ** 2 for one in sets)
+    above = sum((one.high - len(one.start_s)) ** 2 for one in sets)
+    return max(0, count - round(below**0.5)), count + round(above**0.5)
 
 
 def _belief(

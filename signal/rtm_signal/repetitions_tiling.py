@@ -29,7 +29,7 @@ _MISS_COST = 0.6
 repetition."""
 _STILL_COST = 0.03
 """The same for one repetition's worth of rest: small, so that rest between repetitions stays outside them."""
-_LEAST_SIZE = 0.2
+_LEAST_SIZE = 0.25
 """A repetition reaches at least this share of the template's size."""
 
 

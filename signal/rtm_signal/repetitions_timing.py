@@ -1,8 +1,8 @@
 """Inside a repetition: start, turning point, end, how long it went out, was held and came back.
 
 Measured on one course, the movement projected onto the main direction of its set, so that it does not depend
-on which angle could be measured. A phase begins and ends where the speed passes 5 % of its peak, the
-usual threshold of movement onset (a minimum-jerk movement has then covered 0.3 % of its way).
+on which angle could be measured. A phase begins and ends where the speed passes 3 % of its peak, a low
+usual threshold of movement onset (a minimum-jerk movement has then covered 0.1 % of its way).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from rtm_signal.features import Motion
 from rtm_signal.recording import FloatArray
 
-_ONSET = 0.05
+_ONSET = 0.03
 """Share of the phase's peak speed."""
 _BASE = 0.1
 """Share of the excursion below which the course is at its base."""
