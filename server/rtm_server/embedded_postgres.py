@@ -194,7 +194,7 @@ class EmbeddedPostgres:
         if not orphans:
             # Nobody works in the folder, so a pid that lives again belongs to a stranger: the file is stale.
             if process.knows_folders():
-                pid_file.unlink(missing_ok=True)
+                self._forget_dead(pid_file)
             return
         with contextlib.suppress(FileNotFoundError, ValueError, IndexError, ProcessLookupError):
             postmaster = int(pid_file.read_text().splitlines()[0])
@@ -202,7 +202,14 @@ class EmbeddedPostgres:
                 os.kill(postmaster, signal.SIGINT)
         while process.in_folder(self.pgdata):
             time.sleep(_POLL_S)
+        self._forget_dead(pid_file)
+
+    def _forget_dead(self, pid_file: Path) -> None:
+        """Remove what a dead postmaster left: while it is a zombie, or its number is somebody else's, PostgreSQL
+        itself would take these files for those of a live one and refuse to start."""
         pid_file.unlink(missing_ok=True)
+        for left in (self.home / "socket").glob(".s.PGSQL.*"):
+            left.unlink()
 
     def _initdb(self) -> None:
         """Make the cluster beside its place and rename it there, so that a killed initdb leaves nothing half-made."""
@@ -368,5 +375,7 @@ def _passwords(path: Path) -> dict[str, str]:
 
 
 def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "no reason given"
+    """What PostgreSQL said was wrong, without its time stamp; else its last words."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    fatal = [line for line in lines[-20:] if "FATAL:" in line or "PANIC:" in line or "error:" in line]
+    return (fatal or lines or ["no reason given"])[-1].rpartition("UTC ")[2]

@@ -13,3 +13,7 @@ class DatabaseError(ServerError):
 
 class CryptoError(ServerError):
     """A key is missing, or ciphertext does not belong to its place."""
+
+
+class ErasedError(CryptoError):
+    """The patient's key was dropped: what it sealed cannot be read by anybody, and need not be."""

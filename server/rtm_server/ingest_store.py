@@ -20,7 +20,7 @@ from rtm_signal import chunk as chunks
 
 from rtm_server import job_queue
 from rtm_server.crypto import patient_place, tenant_place
-from rtm_server.errors import CryptoError
+from rtm_server.errors import ErasedError
 from rtm_server.ingest_items import ChunkItem, ManifestItem, Read, Refusal
 from rtm_server.store import Store, Tx
 
@@ -237,7 +237,7 @@ def _sealed_rows(
         item, patient = fresh[key]
         try:
             data_key = store.patient_key(tx, tenant, patient)
-        except CryptoError:
+        except ErasedError:
             refused.append(_refuse(item, "erased", "The patient's data were erased."))
             continue
         box = data_key.seal(item.data, patient_place(tenant, patient, str(key)))

@@ -84,13 +84,20 @@ class Account:
         """The same programs where the server's user can run them: copied into our folder if need be."""
         if self.user is None or _reachable(binaries.folder, self.user):
             return binaries
-        place = self.home / f"pg{binaries.major}"
+        # A wheel's programs find their libraries by a path relative to themselves, `../../../{package}.libs`.
+        package = binaries.folder.parents[1]
+        libraries = package.with_name(f"{package.name}.libs")
+        source = binaries.folder.parent
+        place = self.home / f"pg{binaries.major}" / package.name / source.name
         if not place.exists():
             fresh = self.home / f"pg{binaries.major}.new"
             shutil.rmtree(fresh, ignore_errors=True)
-            shutil.copytree(binaries.folder.parent, fresh, symlinks=True)
-            fresh.chmod(0o755)
-            fresh.rename(place)
+            shutil.copytree(source, fresh / package.name / source.name, symlinks=True)
+            if libraries.is_dir():
+                shutil.copytree(libraries, fresh / libraries.name, symlinks=True)
+            for folder in (fresh, fresh / package.name, fresh / package.name / source.name):
+                folder.chmod(0o755)
+            fresh.rename(self.home / f"pg{binaries.major}")
         return Binaries(place / binaries.folder.name, binaries.major)
 
 

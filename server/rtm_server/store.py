@@ -19,7 +19,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from rtm_server.crypto import DataKey, MasterKey, patient_place, tenant_place
-from rtm_server.errors import CryptoError, DatabaseError, ServerError
+from rtm_server.errors import CryptoError, DatabaseError, ErasedError, ServerError
 
 Tx = Connection[DictRow]
 DirectoryKind = Literal["login", "gateway", "session", "tenant"]
@@ -30,7 +30,7 @@ _SET_TENANT = "SELECT set_config('app.tenant', %s, true)"
 _CHECKOUT_S = 10.0
 
 
-class Unavailable(DatabaseError):
+class Unavailable(DatabaseError):  # noqa: N818 - reads as a sentence where it is caught
     """The database does not answer now; try again later."""
 
 
@@ -108,8 +108,10 @@ class Store:
             row = tx.execute(
                 "SELECT data_key FROM patient WHERE tenant_id = %s AND patient_id = %s", (tenant, patient)
             ).fetchone()
-            if row is None or row["data_key"] is None:
-                raise CryptoError("the patient is unknown or erased")
+            if row is None:
+                raise CryptoError("there is no such patient")
+            if row["data_key"] is None:
+                raise ErasedError("the patient's data were erased")
             outer = self.tenant_key(tx, tenant)
             key = self._remember(
                 tenant, patient, outer.unwrap(row["data_key"], patient_place(tenant, patient, "data_key"))

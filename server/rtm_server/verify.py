@@ -17,7 +17,7 @@ from rtm_signal import chunk as chunks
 
 from rtm_server import ack_journal, audit, rollup
 from rtm_server.crypto import patient_place
-from rtm_server.errors import CryptoError
+from rtm_server.errors import CryptoError, ErasedError
 from rtm_server.store import Store, Tx
 
 Progress = Callable[[str, int, int], None]
@@ -139,8 +139,10 @@ def _altered(store: Store, tx: Tx, tenant: UUID, row: dict[str, Any]) -> bool:
     """Whether a stored chunk is other than it was acknowledged. An erased patient's cannot be read, and need not be."""
     try:
         key = store.patient_key(tx, tenant, row["patient_id"])
-    except CryptoError:
+    except ErasedError:
         return False
+    except CryptoError:  # not to be opened with this master key
+        return True
     name = _key(row)
     try:
         plain = key.open(row["ciphertext"], patient_place(tenant, row["patient_id"], str(name)))

@@ -1,0 +1,150 @@
+"""The database as a billing case: everything goes in, the rules decide."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+from rtm_server import ledger
+from rtm_server.store import Store, Tx
+from rtm_server.testing import Clinic, make_clinic
+
+NEW_YORK = ZoneInfo("America/New_York")
+MARCH = date(2026, 3, 1)
+
+
+def add_day(tx: Tx, clinic: Clinic, day: date, *, kind: str | None = "sensor") -> None:
+    """A recording and its result, as the worker leaves them."""
+    recording = uuid4()
+    at = datetime(day.year, day.month, day.day, 10, tzinfo=NEW_YORK)
+    tx.execute(
+        "INSERT INTO recording (tenant_id, recording_id, patient_id, episode_id, gateway_id, opened_at, closed_at, closed_by,"
+        " revision, manifest, zone, simulated, state) VALUES (%s, %s, %s, %s, %s, %s, %s, 'stop', 1, '{}', %s, false,"
+        " 'analysed')",
+        (clinic.tenant, recording, clinic.patient, clinic.episode, clinic.gateway, at, at, clinic.zone),
+    )
+    tx.execute(
+        "INSERT INTO analysis (tenant_id, recording_id, analysis_no, patient_id, pipeline_version, data_version, exercise,"
+        " result, local_day, zone, kind, repetitions, sets, first_at, last_at)"
+        " VALUES (%s, %s, 1, %s, 'test', 1, 'squat', '{}', %s, %s, %s, 10, 1, %s, %s)",
+        (clinic.tenant, recording, clinic.patient, day, clinic.zone, kind, at, at),
+    )
+
+
+def add_time(
+    tx: Tx, clinic: Clinic, start: datetime, minutes: float, *, contact: str | None = None, **more: Any
+) -> UUID:
+    entry = uuid4()
+    row = {"supersedes": None, "voided": False, **more}
+    tx.execute(
+        "INSERT INTO time_entry (tenant_id, entry_id, episode_id, author_id, role, started_at, ended_at, activity, contact,"
+        " entered_at, supersedes, voided) VALUES (%s, %s, %s, %s, 'therapist', %s, %s, 'call', %s, %s, %s, %s)",
+        (
+            clinic.tenant,
+            entry,
+            clinic.episode,
+            clinic.therapist,
+            start,
+            start + timedelta(minutes=minutes),
+            contact,
+            start + timedelta(minutes=minutes),
+            row["supersedes"],
+            row["voided"],
+        ),
+    )
+    return entry
+
+
+def start_in_march(tx: Tx, clinic: Clinic) -> None:
+    tx.execute("UPDATE episode SET started = %s", (MARCH,))
+    tx.execute("UPDATE consent SET valid_from = %s", (MARCH,))
+    tx.execute("UPDATE plan_of_care SET valid_from = %s", (MARCH,))
+
+
+def codes(result: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(line["code"], line["decision"]) for line in result["lines"]]
+
+
+def test_sixteen_days_and_twenty_minutes_with_a_call(clinic: Clinic) -> None:
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        start_in_march(tx, clinic)
+        for offset in range(16):
+            add_day(tx, clinic, MARCH + timedelta(days=offset))
+        add_time(tx, clinic, datetime(2026, 3, 10, 9, tzinfo=NEW_YORK), 20, contact="phone")
+        march = ledger.month(tx, clinic.tenant, clinic.episode, MARCH, date(2026, 5, 1))
+        april = ledger.month(tx, clinic.tenant, clinic.episode, date(2026, 4, 1), date(2026, 5, 1))
+    assert codes(march) == [("98977", "bill"), ("98980", "bill")]
+    assert codes(april) == []
+
+
+def test_a_voided_entry_and_a_superseded_one_do_not_count(clinic: Clinic) -> None:
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        start_in_march(tx, clinic)
+        morning = datetime(2026, 3, 10, 9, tzinfo=NEW_YORK)
+        long = add_time(tx, clinic, morning, 40, contact="phone")
+        short = add_time(tx, clinic, morning, 12, contact="phone", supersedes=long)
+        found = ledger.case(tx, clinic.tenant, clinic.episode, date(2026, 5, 1))["management"]
+        assert [(each["end"] > each["start"], each["contact"]) for each in found] == [(True, "phone")]
+        add_time(tx, clinic, morning, 12, contact="phone", supersedes=short, voided=True)
+        assert ledger.case(tx, clinic.tenant, clinic.episode, date(2026, 5, 1))["management"] == []
+
+
+def test_days_of_a_simulated_sensor_are_billed_nowhere(store: Store) -> None:
+    """Except in the demo's clinic, which is nobody's."""
+    found = {}
+    for counts in (False, True):
+        clinic = make_clinic(store, simulated=True, simulated_counts=counts)
+        with store.tenant_tx(clinic.tenant) as tx:
+            start_in_march(tx, clinic)
+            for offset in range(16):
+                add_day(tx, clinic, MARCH + timedelta(days=offset), kind="test")
+            found[counts] = codes(ledger.evaluation(tx, clinic.tenant, clinic.episode, date(2026, 5, 1)))
+    assert found == {False: [], True: [("98977", "bill")]}
+
+
+def test_doubtful_days_are_not_in_the_case(clinic: Clinic) -> None:
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        add_day(tx, clinic, MARCH, kind=None)
+        assert ledger.case(tx, clinic.tenant, clinic.episode, date(2026, 5, 1))["data"] == []
+
+
+def test_without_a_device_basis_supply_is_held(clinic: Clinic) -> None:
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        start_in_march(tx, clinic)
+        tx.execute("UPDATE episode SET device_basis = NULL")
+        for offset in range(16):
+            add_day(tx, clinic, MARCH + timedelta(days=offset))
+        result = ledger.evaluation(tx, clinic.tenant, clinic.episode, date(2026, 5, 1))
+    assert ("98977", "hold") in codes(result)
+
+
+def test_visits_spend_and_other_services_go_in(clinic: Clinic) -> None:
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        start_in_march(tx, clinic)
+        key = (clinic.tenant, uuid4(), clinic.episode)
+        tx.execute(
+            "INSERT INTO visit (tenant_id, visit_id, episode_id, visited_on, services, entered_by) VALUES (%s, %s, %s, %s,"
+            """ '[{"code": "97110", "minutes": 33, "assistant_minutes": 0}]', %s)""",
+            (*key, MARCH, clinic.therapist),
+        )
+        tx.execute(
+            "INSERT INTO therapy_spend (tenant_id, spend_id, episode_id, spent_on, amount) VALUES (%s, %s, %s, %s, 310)",
+            (*key, MARCH),
+        )
+        tx.execute(
+            "INSERT INTO other_service (tenant_id, service_id, episode_id, detail) VALUES (%s, %s, %s,"
+            """ '{"kind": "code", "code": "99454", "from": "2026-03-01", "to": "2026-03-30", "same_practitioner": true}')""",
+            key,
+        )
+        case = ledger.case(tx, clinic.tenant, clinic.episode, date(2026, 5, 1))
+        result = ledger.evaluation(tx, clinic.tenant, clinic.episode, date(2026, 5, 1))
+    assert case["therapy_spend"] == [{"on": "2026-03-01", "amount": "310.00"}]
+    assert case["other_services"][0]["code"] == "99454"
+    assert ("97110", "bill") in codes(result)
+
+
+def test_today_is_the_clinics(clinic: Clinic) -> None:
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        assert ledger.today(tx, clinic.tenant, datetime(2026, 3, 2, 3, tzinfo=UTC)) == date(2026, 3, 1)
