@@ -1,8 +1,8 @@
 """From stored chunks back to a recording: merged by sample index, never by computed time.
 
 Flash and live transmission overlap: overlapping samples must be equal, else the span is flagged (the values of
-the chunk that begins first stand). Time is the clock fit's, one line through the chunks of a boot where they
-allow it, so that two neighbouring chunks never disagree about the rate.
+the chunk that begins first stand). Time is the device's own (`device_time`); for a sensor without a clock it is the
+gateway's fit, one line through the chunks of a boot where they allow it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rtm_signal import chunk as chunks
 from rtm_signal.recording import FloatArray, Recording, RecordingError, SensorRecording
 
+from rtm_server import device_time
 from rtm_server.crypto import patient_place
 from rtm_server.store import Store, Tx
 
@@ -124,6 +125,7 @@ def merge(stored: Sequence[chunks.Chunk], first: int, last: int, origin_s: float
     t = np.zeros(length)
     have = np.zeros(length, dtype=bool)
     differ = np.zeros(length, dtype=bool)
+    clock = device_time.fit(ordered)
     starts = _chunk_times(ordered, origin_s)
     for chunk, (start_s, period_s) in zip(ordered, starts, strict=True):
         a, b = max(chunk.first, low), min(chunk.first + chunk.n, high + 1)
@@ -135,7 +137,10 @@ def merge(stored: Sequence[chunks.Chunk], first: int, last: int, origin_s: float
         differ[here] |= old & (raw[here] != values).any(axis=1)
         new = ~old
         raw[here][new] = values[new]
-        t[here][new] = (start_s + period_s * np.arange(a - chunk.first, b - chunk.first))[new]
+        own_t = start_s + period_s * np.arange(a - chunk.first, b - chunk.first)
+        t[here][new] = (own_t if clock is None else clock.at(np.arange(a, b, dtype=np.float64), origin_s))[
+            new
+        ]
         have[here] = True
     index = np.flatnonzero(have)
     si = {

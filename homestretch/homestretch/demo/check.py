@@ -100,7 +100,7 @@ def _story(number: int, source: Source, now: datetime) -> PatientStory:
         Session(datetime(day.year, day.month, day.day, 9, 30, tzinfo=zone), source.exercise, 5)
         for day in (today - timedelta(days=ago) for ago in range(DAYS_BEFORE, 0, -1))
     )
-    end = now.replace(second=0, microsecond=0) - timedelta(hours=1)
+    end = now.replace(second=0, microsecond=0) - timedelta(days=1)
     return PatientStory(
         number=number,
         given=("Ada", "Ben")[number % 2],
@@ -240,7 +240,9 @@ def _ledger(platform: Standing, clinic: clinics.DemoClinic, number: int, stages:
     """What the evidence of this month supports so far."""
     with platform.store.tenant_tx(clinic.tenant) as tx:
         today = ledger.today(tx, clinic.tenant, datetime.now(UTC))
-        result = ledger.month(tx, clinic.tenant, clinic.homes[number].episode, today, today)
+        # A ledger as of a date ignores what is dated on it: tomorrow's shows what today has brought.
+        tomorrow = today + timedelta(days=1)
+        result = ledger.month(tx, clinic.tenant, clinic.homes[number].episode, today, tomorrow)
     lines = [f"{line['code']} {line['decision']}" for line in result["lines"]]
     waiting = [
         f"{'/'.join(item['codes'])} {_figure(item['have'])} of {_figure(item['need'])} {item['unit']}, "
