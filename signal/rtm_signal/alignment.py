@@ -1,10 +1,9 @@
-"""How two segments stand to each other: common heading, joint axes, neutral pose.
+"""How two segments stand to each other: joint axes, relative orientation, neutral pose.
 
-Without a magnetometer each sensor has a frame of its own that turns slowly against the other's. Over a window
-the rotation between the two frames is found as the best one (Wahba 1965, by SVD) that makes pairs of vectors
-agree which both sensors see: the specific force of the joint's centre, the vertical, and, where the joint has
-a dominant axis, that axis. One linear-algebra step does what magnetometer-free heading correction does for
-hinges (Laidig 2017), without a filter, without a branch to choose, and for joints with more axes too.
+The relative orientation comes from what both sensors see (`rtm_signal.common_view`); the dominant axis of the
+joint from the relative angular rate, and, for a mechanical hinge, from the rates alone. Each improves the
+other, in turns, from three starts: the forces alone, and the hinge axis with either sign. The joint's forces
+decide between them, so that no branch is chosen by assumption.
 """
 
 from __future__ import annotations
@@ -13,22 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from rtm_signal import quaternion
-from rtm_signal.gravity import G
+from rtm_signal.common_view import View, nearest_rotation
 from rtm_signal.hinge_axis import hinge_axes
-from rtm_signal.lever_arm import joint_force, lever_arms
-from rtm_signal.orientation import Orientation
+from rtm_signal.lever_arm import Pair, angular_acceleration, lever_arms
 from rtm_signal.recording import FloatArray
 from rtm_signal.time_grid import GriddedSensor
 
-Pair = tuple[Orientation, Orientation]
+Axes = tuple[FloatArray, FloatArray]
 
-KNOT_S = 1.0
-WINDOW_S = 5.0
-"""Standard deviation of the window: the gyroscope bias that VQF leaves (0.01-0.05 deg/s) turns the frames by
-less than 0.25 degrees in it."""
 AXIS_WEIGHT = 1.0
 """Of the axis against the force, both as unit vectors (measured: 0.3 to 10 make no difference on the rig)."""
 HINGE_WEIGHT = 10.0
@@ -36,10 +29,6 @@ HINGE_WEIGHT = 10.0
 HINGE_SHARE = 0.98
 """Of the relative rotation about one axis: above it the joint is a mechanical hinge, whose axis the rates
 alone know better than the relative orientation does."""
-FORCE_NOISE = 0.1
-"""m/s2: of the joint's force between two good sensors."""
-VERTICAL_WEIGHT = 0.3
-"""Of the verticals against the force: VQF's inclination is good, the force knows more in short clips."""
 BEND_WEIGHT = 10.0
 """(rad/s)2: of the bend away from the pose as evidence for the axis, against the angular rate."""
 UPRIGHT_PRIOR = 0.1
@@ -95,143 +84,71 @@ def align(pairs: Sequence[Pair], pose: tuple[Neutral, Neutral] | None = None) ->
     pose: of both sensors, standing; used as a weak prior of the axis.
     """
     ups = None if pose is None else (pose[0].up, pose[1].up)
-    arms = lever_arms(pairs)
-    views = [_View(first, second, arms) for first, second in pairs]
-    rates = [np.concatenate([pair[side].gyr for pair in pairs]) for side in (0, 1)]
-    hinge_1, hinge_2 = hinge_axes(rates[0], rates[1])
+    slopes = [(angular_acceleration(first), angular_acceleration(second)) for first, second in pairs]
+    arms = lever_arms(pairs, slopes)
+    views = [View(pair, arms, slope) for pair, slope in zip(pairs, slopes, strict=True)]
+    hinge = hinge_axes(*(np.concatenate([view.gyr[side] for view in views]) for side in (0, 1)))
     starts = [
-        [view.relative() for view in views],
-        [view.relative(hinge_1, hinge_2, HINGE_WEIGHT) for view in views],
-        [view.relative(hinge_1, -hinge_2, HINGE_WEIGHT) for view in views],
+        [view.turns() for view in views],
+        [view.turns(hinge, HINGE_WEIGHT) for view in views],
+        [view.turns((hinge[0], -hinge[1]), HINGE_WEIGHT) for view in views],
     ]
-    best = min((_refined(pairs, views, start, ups) for start in starts), key=_doubt)
-    if best[0].shares[2] < HINGE_SHARE:
-        return best
-    same = np.sign(hinge_1 @ best[0].axis_proximal), np.sign(hinge_2 @ best[0].axis_distal)
-    return _with_axes(best[0].shares, views, same[0] * hinge_1, same[1] * hinge_2)
+    best = min((_refined(views, start, ups) for start in starts), key=lambda found: found.doubt)
+    if best.shares[2] >= HINGE_SHARE:
+        axes = tuple(np.sign(h @ a) * h for h, a in zip(hinge, best.axes, strict=True))
+        turns = [view.turns((axes[0], axes[1]), HINGE_WEIGHT) for view in views]
+        best = _Found((axes[0], axes[1]), best.shares, turns, best.doubt)
+    return [
+        Alignment(view.relative(turn), *best.axes, best.shares, view.disagreement(turn))
+        for view, turn in zip(views, best.turns, strict=True)
+    ]
 
 
-def _doubt(alignments: Sequence[Alignment]) -> float:
-    """What speaks against an alignment: joint forces that disagree, rotation beside the dominant axis."""
-    return float(np.mean([one.disagreement for one in alignments])) + float(1.0 - alignments[0].shares[2])
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Axes in both frames, shares of the rotation, each view's turns (k, 4), and what speaks against them."""
+
+    axes: tuple[FloatArray, FloatArray]
+    shares: FloatArray
+    turns: list[FloatArray]
+    doubt: float
 
 
-def _refined(
-    pairs: Sequence[Pair],
-    views: Sequence[_View],
-    relative: Sequence[FloatArray],
-    ups: tuple[FloatArray, FloatArray] | None,
-) -> list[Alignment]:
+def _refined(views: Sequence[View], turns: list[FloatArray], ups: Axes | None) -> _Found:
     """Axis and relative orientation in turn, from a start."""
     for _ in range(3):
-        axis_1, axis_2, shares = _axes(pairs, relative, ups)
+        axes, shares = _axes(views, turns, ups)
         weight = AXIS_WEIGHT * float((shares[2] - shares[1]) / shares[2])
-        relative = [view.relative(axis_1, axis_2, weight) for view in views]
-    axis_1, axis_2, shares = _axes(pairs, relative, ups)
-    return _with_axes(shares, views, axis_1, axis_2, relative)
-
-
-def _with_axes(
-    shares: FloatArray,
-    views: Sequence[_View],
-    axis_1: FloatArray,
-    axis_2: FloatArray,
-    relative: Sequence[FloatArray] | None = None,
-) -> list[Alignment]:
-    """The alignments for given axes; relative orientation found anew where it is not given."""
-    found = relative or [view.relative(axis_1, axis_2, HINGE_WEIGHT) for view in views]
-    return [
-        Alignment(q, axis_1, axis_2, shares, view.disagreement(q))
-        for view, q in zip(views, found, strict=True)
-    ]
-
-
-class _View:
-    """The vectors that both sensors of one recording see, summed into windows."""
-
-    def __init__(self, first: Orientation, second: Orientation, arms: tuple[FloatArray, FloatArray]) -> None:
-        self.pair = (first, second)
-        self.force = (joint_force(first, arms[0]), joint_force(second, arms[1]))
-        n = first.t.size
-        self._starts = np.arange(0, n, max(1, round(KNOT_S * first.rate_hz)))
-        self._knots = 0.5 * (self._starts + np.append(self._starts[1:], n) - 1)
-        length = [np.linalg.norm(f, axis=1) for f in self.force]
-        weight = 1.0 / (1.0 + (length[0] - length[1]) ** 2)  # impacts and soft tissue: the lengths disagree
-        weight[first.gap | second.gap | first.saturated | second.saturated] *= 0.01
-        self._weight = weight / G**2
-        globe = [quaternion.rotate(o.quat, f) for o, f in zip(self.pair, self.force, strict=True)]
-        self._moments = self._sum(globe[0], globe[1], self._weight)
-        changes = globe[0] - np.average(globe[0], axis=0, weights=weight)
-        self._moving = float(np.average(np.einsum("ni,ni->n", changes, changes), weights=weight))
-
-    def relative(
-        self, axis_1: FloatArray | None = None, axis_2: FloatArray | None = None, weight: float = 0.0
-    ) -> FloatArray:
-        """(n, 4) proximal from distal."""
-        first, second = self.pair
-        moments = self._moments.copy()
-        moments[:, 2, 2] += VERTICAL_WEIGHT * np.diff(np.append(self._starts, first.t.size))
-        if axis_1 is not None and axis_2 is not None:
-            seen = [quaternion.rotate(o.quat, a) for o, a in ((first, axis_1), (second, axis_2))]
-            moments += self._sum(seen[0], seen[1], np.full(first.t.size, weight))
-        spread = WINDOW_S / KNOT_S
-        moments = gaussian_filter1d(moments, spread, axis=0, mode="constant", truncate=3.0)
-        between = self._between(quaternion.from_matrix(_nearest_rotation(moments)))
-        return quaternion.multiply(
-            quaternion.conjugate(first.quat), quaternion.multiply(between, second.quat)
-        )
-
-    def disagreement(self, relative: FloatArray) -> float:
-        """Power of the difference of the joint's force between the sensors over that of its changes."""
-        difference = self.force[0] - quaternion.rotate(relative, self.force[1])
-        lost = np.average(np.einsum("ni,ni->n", difference, difference), weights=self._weight)
-        return float(lost / (self._moving + FORCE_NOISE**2))
-
-    def _sum(self, first: FloatArray, second: FloatArray, weight: FloatArray) -> FloatArray:
-        outer = (weight[:, None] * first)[:, :, None] * second[:, None, :]
-        return np.asarray(np.add.reduceat(outer, self._starts, axis=0))
-
-    def _between(self, knots: FloatArray) -> FloatArray:
-        """(n, 4) from the windows' rotations, linear between neighbours (they differ by little)."""
-        n = self.pair[0].t.size
-        knots = quaternion.continuous(knots)
-        q = np.stack([np.interp(np.arange(n), self._knots, column) for column in knots.T], axis=1)
-        return np.asarray(q / np.linalg.norm(q, axis=1, keepdims=True))
-
-
-def _nearest_rotation(moments: FloatArray) -> FloatArray:
-    """(k, 3, 3) rotations R that maximise trace(R^T B) (Markley 1988)."""
-    u, _, vt = np.linalg.svd(moments)
-    u[..., :, 2] *= np.sign(np.linalg.det(u @ vt))[..., None]
-    return np.asarray(u @ vt)
+        turns = [view.turns(axes, weight) for view in views]
+    axes, shares = _axes(views, turns, ups)
+    forces = np.mean([view.disagreement(turn) for view, turn in zip(views, turns, strict=True)])
+    return _Found(axes, shares, turns, float(forces + 1.0 - shares[2]))
 
 
 def neutral_rotation(alignment: Alignment, pose: tuple[Neutral, Neutral]) -> FloatArray:
     """(4,) proximal from distal in the neutral pose: the verticals agree, and so do the dominant axes."""
     moments = np.outer(pose[0].up, pose[1].up) + np.outer(alignment.axis_proximal, alignment.axis_distal)
-    return np.asarray(quaternion.from_matrix(_nearest_rotation(moments[None]))[0])
+    return np.asarray(quaternion.from_matrix(nearest_rotation(moments[None]))[0])
 
 
-def _axes(
-    pairs: Sequence[Pair], relative: Sequence[FloatArray], ups: tuple[FloatArray, FloatArray] | None
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _axes(views: Sequence[View], turns: Sequence[FloatArray], ups: Axes | None) -> tuple[Axes, FloatArray]:
     """Dominant axis of the relative angular rate in both frames, and the shares of all three, ascending."""
-    in_first = [quaternion.rotate(q, b.gyr) - a.gyr for (a, b), q in zip(pairs, relative, strict=True)]
-    in_second = [
-        quaternion.rotate(quaternion.conjugate(q), w) for q, w in zip(relative, in_first, strict=True)
-    ]
-    first, second = np.concatenate(in_first), np.concatenate(in_second)
+    relative = [view.relative(turn, thin=True) for view, turn in zip(views, turns, strict=True)]
+    back = [quaternion.conjugate(q) for q in relative]
+    rates = [quaternion.rotate(q, view.gyr[1]) - view.gyr[0] for view, q in zip(views, relative, strict=True)]
+    first = np.concatenate(rates)
+    second = np.concatenate([quaternion.rotate(q, w) for q, w in zip(back, rates, strict=True)])
     spread = [first.T @ first, second.T @ second]
     values = np.linalg.eigvalsh(spread[0])
     if ups is not None:
-        for q in relative:
+        for q, inverse in zip(relative, back, strict=True):
             bend = np.cross(ups[0], quaternion.rotate(q, ups[1]))
-            back = quaternion.rotate(quaternion.conjugate(q), bend)
+            bend_2 = quaternion.rotate(inverse, bend)
             spread[0] += BEND_WEIGHT * bend.T @ bend
-            spread[1] += BEND_WEIGHT * back.T @ back
+            spread[1] += BEND_WEIGHT * bend_2.T @ bend_2
         prior = UPRIGHT_PRIOR * values.sum()
         spread = [s - prior * np.outer(up, up) for s, up in zip(spread, ups, strict=True)]
     axis_1, axis_2 = (np.linalg.eigh(s)[1][:, 2] for s in spread)
     if np.sum((first @ axis_1) * (second @ axis_2)) < 0:
         axis_2 = -axis_2
-    return axis_1, axis_2, np.asarray(values / max(float(values.sum()), 1e-12), dtype=np.float64)
+    return (axis_1, axis_2), np.asarray(values / max(float(values.sum()), 1e-12), dtype=np.float64)

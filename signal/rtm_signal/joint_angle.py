@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from rtm_signal import quaternion
-from rtm_signal.alignment import Alignment, Neutral, Pair, align, neutral_rotation
+from rtm_signal.alignment import Alignment, Neutral, align, neutral_rotation
 from rtm_signal.angle import Angle
+from rtm_signal.lever_arm import Pair
 from rtm_signal.orientation import Orientation
 from rtm_signal.recording import FloatArray
 from rtm_signal.uncertainty import joint_sigma, withhold

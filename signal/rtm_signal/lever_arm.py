@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.signal import savgol_filter
 
 from rtm_signal.orientation import Orientation
 from rtm_signal.recording import FloatArray
+
+Pair = tuple[Orientation, Orientation]
 
 PRIOR_M = 0.25
 """Standard deviation of a lever arm about zero: few sensors are worn further from the joint than that."""
@@ -21,12 +24,15 @@ _SLOPE_S = 0.1
 _MOST_SAMPLES = 6000
 
 
-def lever_arms(pairs: Sequence[tuple[Orientation, Orientation]]) -> tuple[FloatArray, FloatArray]:
+def lever_arms(
+    pairs: Sequence[Pair], slopes: Sequence[tuple[FloatArray, FloatArray]]
+) -> tuple[FloatArray, FloatArray]:
     """(3,) m each: from the proximal and from the distal sensor to the joint's centre, in the sensor's frame.
 
-    pairs: recordings (movement, calibration) of sensors worn alike. Unknown components stay near zero.
+    pairs: recordings (movement, calibration) of sensors worn alike; slopes: their angular accelerations,
+    (n, 3) rad/s2. Unknown components stay near zero.
     """
-    rows = [_informative(first, second) for first, second in pairs]
+    rows = [_informative(pair, slope) for pair, slope in zip(pairs, slopes, strict=True)]
     acc = [np.concatenate([row[side][0] for row in rows]) for side in (0, 1)]
     arm = [np.concatenate([row[side][1] for row in rows]) for side in (0, 1)]
     both = np.zeros(6)
@@ -45,29 +51,37 @@ def lever_arms(pairs: Sequence[tuple[Orientation, Orientation]]) -> tuple[FloatA
     return both[:3], both[3:]
 
 
-def joint_force(orientation: Orientation, arm: FloatArray) -> FloatArray:
-    """(n, 3) m/s2: the specific force of the joint's centre in the sensor's frame; arm: (3,) m."""
+def joint_force(orientation: Orientation, arm: FloatArray, slope: FloatArray) -> FloatArray:
+    """(n, 3) m/s2: the specific force of the joint's centre in the sensor's frame.
+
+    arm: (3,) m, from sensor to joint; slope: (n, 3) rad/s2, the angular acceleration.
+    """
     gyr = orientation.gyr
-    turned = np.cross(gyr, np.cross(gyr, arm)) + np.cross(_slope(orientation), arm)
-    return np.asarray(orientation.acc - turned)
+    along = (gyr @ arm)[:, None] * gyr - np.einsum("ni,ni->n", gyr, gyr)[:, None] * arm
+    across = slope @ _skew(arm[None])[0]  # slope x arm = -[arm]x slope = slope [arm]x as rows
+    return np.asarray(orientation.acc - along - across)
 
 
 def _informative(
-    first: Orientation, second: Orientation
+    pair: Pair, slopes: tuple[FloatArray, FloatArray]
 ) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
     """Specific force (m, 3) and lever matrix (m, 3, 3) of both sensors, where both are known, thinned."""
+    first, second = pair
     sound = np.flatnonzero(~(first.gap | second.gap | first.saturated | second.saturated))
     sound = sound[:: max(1, sound.size // _MOST_SAMPLES)]
-    return (first.acc[sound], _lever_matrix(first, sound)), (second.acc[sound], _lever_matrix(second, sound))
+    return (
+        (first.acc[sound], _lever_matrix(first, slopes[0], sound)),
+        (second.acc[sound], _lever_matrix(second, slopes[1], sound)),
+    )
 
 
-def _lever_matrix(orientation: Orientation, rows: np.typing.NDArray[np.intp]) -> FloatArray:
+def _lever_matrix(orientation: Orientation, slope: FloatArray, rows: NDArray[np.intp]) -> FloatArray:
     """(m, 3, 3): the matrix that makes the lever arm's acceleration of the lever arm."""
-    rate, slope = _skew(orientation.gyr[rows]), _skew(_slope(orientation)[rows])
-    return np.asarray(rate @ rate + slope)
+    rate = _skew(orientation.gyr[rows])
+    return np.asarray(rate @ rate + _skew(slope[rows]))
 
 
-def _slope(orientation: Orientation) -> FloatArray:
+def angular_acceleration(orientation: Orientation) -> FloatArray:
     """(n, 3) rad/s2, by a parabola through a tenth of a second."""
     n = orientation.t.size
     window = max(3, int(_SLOPE_S * orientation.rate_hz / 2) * 2 + 1)

@@ -206,8 +206,11 @@ def _place(name: str, one: _Clean, t: FloatArray, step: float) -> tuple[GriddedS
         channels.append(_resample(known, channel[there], t, step))
         if least == np.inf:  # a magnetometer may be slower, and its gaps cost nothing
             continue
-        gap |= _far_from(known, t, step, 1.0 / one.rate_hz)
-        saturated |= _far_from_not(known[_clipped(channel[there], least)], t, step)
+        if not (known.size == t.size and np.abs(known - t).max() < 0.05 * step):
+            gap |= _far_from(known, t, step, 1.0 / one.rate_hz)
+        clipped = _clipped(channel[there], least)
+        if clipped.any():
+            saturated |= _far_from_not(known[clipped], t, step)
     acc, gyr, mag = channels
     if acc is None:  # cannot be: a recording's accelerometer is never None
         raise RecordingError(f"The sensor {name} has no accelerometer.")
@@ -256,7 +259,10 @@ def _far_from_not(moments: FloatArray, t: FloatArray, step: float) -> BoolArray:
 
 def _clipped(values: FloatArray, least: float) -> BoolArray:
     """(m,) samples at full scale: a channel stays exactly at its extreme, above `least`, for two samples."""
-    extreme = np.abs(values).max(axis=0)
+    low, high = values.min(axis=0), values.max(axis=0)
+    extreme = np.maximum(-low, high)
+    if not (extreme > least).any():
+        return np.zeros(values.shape[0], dtype=bool)
     at = (np.abs(values) >= extreme * (1 - 1e-6)) & (extreme > least)
     pair = at[1:] & at[:-1] & (np.sign(values[1:]) == np.sign(values[:-1]))
     run = np.zeros_like(at)

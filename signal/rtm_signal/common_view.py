@@ -1,0 +1,97 @@
+"""What two sensors on adjacent segments both see, and the rotation between their frames that makes it agree.
+
+Without a magnetometer each sensor has a frame of its own that turns slowly against the other's. Over a window
+the rotation between the two frames is the best one (Wahba 1965, by SVD: Markley 1988) that makes pairs of
+vectors agree: the specific force of the joint's centre, the vertical, and, where the joint has a dominant
+axis, that axis. One step of linear algebra does what magnetometer-free heading correction does for hinges
+(Laidig 2017), without a filter, and for joints with more axes too.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from rtm_signal import quaternion
+from rtm_signal.gravity import G
+from rtm_signal.lever_arm import Pair, joint_force
+from rtm_signal.recording import FloatArray
+
+KNOT_S = 1.0
+WINDOW_S = 5.0
+"""Standard deviation of the window: the gyroscope bias that VQF leaves (0.01-0.05 deg/s) turns the frames by
+less than 0.25 degrees in it."""
+VERTICAL_WEIGHT = 0.3
+"""Of the verticals against the force: VQF's inclination is good, the force knows more in short clips."""
+FORCE_NOISE = 0.1
+"""m/s2: of the joint's force between two good sensors."""
+_THIN = 6000
+"""Samples of a recording from which axes are found: all of two minutes at 50 Hz, fewer of longer ones."""
+
+
+class View:
+    """The vectors that both sensors of one recording see, summed into knots of a second.
+
+    gyr: (m, 3) rad/s of both sensors, thinned.
+    """
+
+    def __init__(
+        self, pair: Pair, arms: tuple[FloatArray, FloatArray], slopes: tuple[FloatArray, FloatArray]
+    ) -> None:
+        first, second = pair
+        n = first.t.size
+        self._quat = (first.quat, second.quat)
+        force = [joint_force(o, arm, slope) for o, arm, slope in zip(pair, arms, slopes, strict=True)]
+        length = [np.sqrt(np.einsum("ni,ni->n", f, f)) for f in force]
+        weight = 1.0 / (1.0 + (length[0] - length[1]) ** 2)  # impacts and soft tissue: the lengths disagree
+        weight[first.gap | second.gap | first.saturated | second.saturated] *= 0.01
+        globe = [quaternion.rotate(o.quat, f) for o, f in zip(pair, force, strict=True)]
+        changes = globe[0] - np.average(globe[0], axis=0, weights=weight)
+        self._moving = float(np.average(np.einsum("ni,ni->n", changes, changes), weights=weight))
+
+        starts = np.arange(0, n, max(1, round(KNOT_S * first.rate_hz)))
+        self._sizes = np.diff(np.append(starts, n))
+        self._knots = 0.5 * (starts + np.append(starts[1:], n) - 1)
+        outer = (weight[:, None] / G**2 * globe[0])[:, :, None] * globe[1][:, None, :]
+        self._moments = np.add.reduceat(outer, starts, axis=0)
+
+        self._thin = np.arange(0, n, max(1, n // _THIN))
+        self._knot_of = np.searchsorted(starts, self._thin, side="right") - 1
+        self._thin_quat = (first.quat[self._thin], second.quat[self._thin])
+        self._thin_force = (force[0][self._thin], force[1][self._thin])
+        self._thin_weight = weight[self._thin]
+        self.gyr = (first.gyr[self._thin], second.gyr[self._thin])
+
+    def turns(self, axes: tuple[FloatArray, FloatArray] | None = None, weight: float = 0.0) -> FloatArray:
+        """(k, 4) second frame to first, at the knots; axes: (3,) in either sensor's frame, where known."""
+        moments = self._moments.copy()
+        moments[:, 2, 2] += VERTICAL_WEIGHT * self._sizes
+        if axes is not None:
+            seen = [quaternion.rotate(q, a) for q, a in zip(self._thin_quat, axes, strict=True)]
+            sums = np.zeros_like(moments)
+            np.add.at(sums, self._knot_of, seen[0][:, :, None] * seen[1][:, None, :])
+            moments += weight * self._quat[0].shape[0] / self._thin.size * sums
+        moments = gaussian_filter1d(moments, WINDOW_S / KNOT_S, axis=0, mode="constant", truncate=3.0)
+        return quaternion.continuous(quaternion.from_matrix(nearest_rotation(moments)))
+
+    def relative(self, turns: FloatArray, *, thin: bool = False) -> FloatArray:
+        """(n, 4) or thinned (m, 4): first sensor from second; turns: at the knots, linear between them."""
+        first, second = self._thin_quat if thin else self._quat
+        at = self._thin if thin else np.arange(first.shape[0])
+        between = np.stack([np.interp(at, self._knots, column) for column in turns.T], axis=1)
+        between /= np.sqrt(np.einsum("ni,ni->n", between, between))[:, None]
+        return quaternion.multiply(quaternion.conjugate(first), quaternion.multiply(between, second))
+
+    def disagreement(self, turns: FloatArray) -> float:
+        """Power of the difference of the joint's force between the sensors over that of its changes."""
+        seen = quaternion.rotate(self.relative(turns, thin=True), self._thin_force[1])
+        difference = self._thin_force[0] - seen
+        lost = np.average(np.einsum("ni,ni->n", difference, difference), weights=self._thin_weight)
+        return float(lost / (self._moving + FORCE_NOISE**2))
+
+
+def nearest_rotation(moments: FloatArray) -> FloatArray:
+    """(..., 3, 3) rotations R that maximise trace(R^T B)."""
+    u, _, vt = np.linalg.svd(moments)
+    u[..., :, 2] *= np.sign(np.linalg.det(u @ vt))[..., None]
+    return np.asarray(u @ vt)
