@@ -64,7 +64,7 @@ class Air:
     """A LocalLink with one spare controller whose HCI is served over TCP."""
 
     def __init__(self) -> None:
-        self.link = LocalLink()
+        self.link: LocalLink = LocalLink()  # type: ignore[no-untyped-call]  # bumble's is untyped
         self.moniker = ""
         self._peripherals: list[Peripheral] = []
 
@@ -199,10 +199,9 @@ class HomestretchSensor(Peripheral):
         self.mute = False
         self.batch = 0
         self.commands: list[int] = []
-        self.info = Characteristic(
-            _homestretch_uuid(2), Read, ENCRYPTED, CharacteristicValue(read=lambda _: self.information())
-        )
-        self.control = Characteristic(
+        information: CharacteristicValue[bytes] = CharacteristicValue(read=lambda _: self.information())
+        self.info: Characteristic[bytes] = Characteristic(_homestretch_uuid(2), Read, ENCRYPTED, information)
+        self.control: Characteristic[bytes] = Characteristic(
             _homestretch_uuid(3), Write | Notify, ENCRYPTED, written(self.on_control)
         )
         self.data = Characteristic(_homestretch_uuid(4), Notify, ENCRYPTED, b"")

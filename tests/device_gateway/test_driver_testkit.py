@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from rtm_gateway.drivers import DRIVERS, create, testkit
 from rtm_gateway.drivers.capture2go import TX, Capture2GoDecoder
 from rtm_gateway.drivers.driver import Decoder
@@ -50,7 +51,7 @@ def homestretch() -> Capture:
 
 def pack_deltas(values: NDArray[np.int16], block: int) -> bytes:
     """A reference sample, then blocks of deltas, lowest bit first."""
-    out = values[0].astype("<i2").tobytes()
+    out: bytes = values[0].astype("<i2").tobytes()
     deltas = np.diff(values.astype(int), axis=0)
     for at in range(0, len(deltas), block):
         part = deltas[at : at + block]
@@ -131,8 +132,8 @@ def movesense(nine: bool = False, split: bool = False) -> Capture:
         body += b"".join(part[:, 3 * s : 3 * s + 3].tobytes() for s in range(sensors))
         arrival = packet * 77 * MS
         if split:
-            notifications.append((GSP_NOTIFY, body[:150], arrival))
-            notifications.append((GSP_NOTIFY, b"\x03\x63" + body[150:], arrival + MS))
+            notifications.append((GSP_NOTIFY, body[:182], arrival))
+            notifications.append((GSP_NOTIFY, b"\x03\x63" + body[182:], arrival + MS))
         else:
             notifications.append((GSP_NOTIFY, body, arrival))
     name = f"movesense{' split' if split else ''}{' nine' if nine else ''}"
@@ -140,7 +141,7 @@ def movesense(nine: bool = False, split: bool = False) -> Capture:
     def prepare(decoder: Decoder) -> None:
         decoder.expect(104.0, sensors)  # type: ignore[attr-defined]  # the Movesense decoder's own
 
-    return Capture(name, tuple(notifications), {"imu9" if nine else "imu": samples}, prepare)
+    return Capture(name, tuple(notifications), {"imu9" if nine else "imu": samples}, prepare, split=split)
 
 
 CAPTURES: dict[str, Callable[[], list[Capture]]] = {
