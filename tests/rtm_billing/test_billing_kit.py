@@ -12,6 +12,8 @@ from rtm_billing import CaseError, evaluate
 from rtm_billing.kit import WORKED, Worked, differences
 from rtm_billing.kit.__main__ import main
 
+ANSWERS = Path(__file__).with_name("answers.jsonl")
+
 
 @pytest.mark.parametrize("worked", WORKED, ids=lambda worked: worked.name)
 def test_worked_case(worked: Worked) -> None:
@@ -21,6 +23,22 @@ def test_worked_case(worked: Worked) -> None:
         answer = {"error": str(problem)}
     assert differences(worked.expect, answer) == [], worked.says
     json.dumps(answer, allow_nan=False)
+
+
+def test_a_past_case_gives_what_it_gave() -> None:
+    """Every word of every answer, as kept in `answers.jsonl`.
+
+    After a change of the rules that is meant, `python -m rtm_billing.kit --answers` writes the file again, and the
+    difference shows what the change changed.
+    """
+    kept = dict(json.loads(line) for line in ANSWERS.read_text().splitlines())
+    assert set(kept) == {worked.name for worked in WORKED}
+    for worked in WORKED:
+        try:
+            answer: dict[str, Any] = evaluate(worked.case)
+        except CaseError as problem:
+            answer = {"error": str(problem)}
+        assert json.loads(json.dumps(answer)) == kept[worked.name], worked.name
 
 
 def test_names_are_unique() -> None:

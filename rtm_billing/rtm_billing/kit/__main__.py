@@ -28,9 +28,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--command", help="the product: a command with {case} where the file's path goes")
     parser.add_argument("--write", type=Path, metavar="DIR", help="write the cases as JSON and stop")
+    parser.add_argument(
+        "--answers", type=Path, metavar="FILE", help="write this engine's answers, one a line, and stop"
+    )
     options = parser.parse_args(arguments)
     if options.write is not None:
         write(options.write)
+        return 0
+    if options.answers is not None:
+        options.answers.write_text("".join(f"{json.dumps([w.name, _ours(w)])}\n" for w in WORKED))
         return 0
     if options.command is None:
         return run(_ours)
