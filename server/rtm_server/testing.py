@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -17,6 +20,15 @@ from rtm_server import enrol
 from rtm_server.ingest import commit_group
 from rtm_server.ingest_items import Message
 from rtm_server.store import Store
+
+
+def scratch_folder(prefix: str) -> Path:
+    """A folder for an embedded PostgreSQL: any user may pass (root hands the server to another), short, and in memory
+    where there is room (a test is not about how long fsync takes)."""
+    memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in it
+    made = Path(tempfile.mkdtemp(prefix=prefix, dir=memory if os.access(memory, os.W_OK) else None))
+    made.chmod(0o711)
+    return made
 
 
 @dataclass(frozen=True)

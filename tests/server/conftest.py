@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from rtm_server.embedded_broker import EmbeddedBroker
 from rtm_server.embedded_postgres import OWNER, EmbeddedPostgres
 from rtm_server.settings import Settings
 from rtm_server.store import Store
-from rtm_server.testing import Clinic, Database, make_clinic
+from rtm_server.testing import Clinic, Database, make_clinic, scratch_folder
 
 TEMPLATE = "rtm_template"
 _numbers = itertools.count(1)
@@ -27,9 +26,7 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """One embedded PostgreSQL for the session, with a migrated template database."""
-    # Directly below /tmp: reachable for the user that root drops to, and a short socket path.
-    folder = Path(tempfile.mkdtemp(prefix="rtm-test-", dir="/tmp"))  # noqa: S108 - a private folder of mkdtemp
-    folder.chmod(0o711)
+    folder = scratch_folder("rtm-test-")
     server = EmbeddedPostgres(folder / "pg")
     server.start()
     try:

