@@ -199,7 +199,7 @@ def _place(name: str, one: _Clean, t: FloatArray, step: float) -> tuple[GriddedS
         if channel is None:
             channels.append(None)
             continue
-        there = np.isfinite(channel).all(axis=1)
+        there = np.isfinite(channel @ np.ones(3))  # much faster than all(axis=1)
         if there.sum() < 2:
             raise RecordingError(f"The sensor {name} has fewer than two samples without a missing value.")
         known = source[there]

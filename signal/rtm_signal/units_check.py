@@ -1,0 +1,103 @@
+"""Whether a recording's numbers can be in the units they claim: m/s2, rad/s; and whether a sensor is stuck.
+
+Wrong units are told by magnitude: at rest an accelerometer shows one gravity, and nobody turns faster than
+45 rad/s (a fast gyroscope ends at 2000 deg/s, 35 rad/s). Where the movement allows, they are told by
+consistency too: gravity must wander through the accelerometer's axes as fast as the gyroscope says, which also
+tells a wrong sampling rate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+
+from rtm_signal.recording import FloatArray
+from rtm_signal.time_grid import GriddedRecording, GriddedSensor
+
+_FASTEST = 45.0
+_SLOW = 0.15
+"""s: gravity is followed below about 3 Hz."""
+_LEAST_TURN = 0.3
+"""rad/s of root-mean-square angular rate across gravity, below which consistency says nothing (noise)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What is wrong with a sensor's numbers: sensor, channel `acc` or `gyr`, and one plain sentence."""
+
+    sensor: str
+    channel: str
+    why: str
+
+
+def check_units(recording: GriddedRecording) -> tuple[Doubt, ...]:
+    """The doubts about each sensor's units, and about channels that never change."""
+    found = []
+    for name, sensor in recording.sensors.items():
+        found += [Doubt(name, "acc", why) for why in _doubt_acc(name, sensor)]
+        found += [Doubt(name, "gyr", why) for why in _doubt_gyr(name, sensor)]
+    return tuple(found)
+
+
+def _doubt_acc(name: str, sensor: GriddedSensor) -> list[str]:
+    acc = sensor.acc[~sensor.gap] if not sensor.gap.all() else sensor.acc
+    if acc.shape[0] > 2 and not np.ptp(acc, axis=0).any():
+        return [f"The accelerometer of {name} never changes: it is stuck or was never started."]
+    usual = float(np.median(np.linalg.norm(acc, axis=1)))
+    looks_like = (
+        ("g", 0.7, 1.5),
+        ("thousandths of g", 700.0, 1500.0),
+        ("raw counts", 1500.0, np.inf),
+    )
+    for unit, low, high in looks_like:
+        if low <= usual < high:
+            return [f"The accelerometer of {name} seems to be in {unit}, not m/s2 (median {usual:.3g})."]
+    if usual < 0.7:
+        return [f"The accelerometer of {name} shows no gravity (median {usual:.2g} m/s2)."]
+    if not 5.0 < usual < 25.0:
+        return [f"The accelerometer of {name} shows {usual:.3g} m/s2 at the median: its unit is unknown."]
+    return []
+
+
+def _doubt_gyr(name: str, sensor: GriddedSensor) -> list[str]:
+    if sensor.gyr is None:
+        return []
+    gyr = sensor.gyr[~sensor.gap] if not sensor.gap.all() else sensor.gyr
+    if gyr.shape[0] > 2 and not np.ptp(gyr, axis=0).any():
+        return [f"The gyroscope of {name} never changes: it is stuck or was never started."]
+    fastest = float(np.percentile(np.linalg.norm(gyr, axis=1), 99))
+    if fastest > _FASTEST:
+        return [f"The gyroscope of {name} seems to be in deg/s, not rad/s (up to {fastest:.3g})."]
+    scale = _scale(sensor)
+    if scale is None:
+        return []
+    if 0.008 < scale < 0.04:
+        return [
+            f"The gyroscope of {name} seems to be in deg/s, not rad/s: gravity turns {1 / scale:.0f} times slower."
+        ]
+    if not 0.4 < scale < 2.5:
+        return [
+            f"Gravity turns {scale:.2g} times as fast as the gyroscope of {name} says: wrong unit or rate."
+        ]
+    return []
+
+
+def _scale(sensor: GriddedSensor) -> float | None:
+    """How fast gravity turns through the axes over how fast the gyroscope says; None where nothing turns."""
+    gyr, rate = sensor.gyr, sensor.rate_hz
+    window = max(3, int(_SLOW * rate))
+    if gyr is None or sensor.t.size < 4 * window or sensor.gap.mean() > 0.5:
+        return None
+    acc = uniform_filter1d(sensor.acc, window, axis=0)
+    turn = uniform_filter1d(gyr, window, axis=0)
+    # In the sensor's frame a fixed vector a changes by -omega x a.
+    expected: FloatArray = -np.cross(turn, acc)
+    seen: FloatArray = np.gradient(acc, 1 / rate, axis=0)
+    power = float(np.mean(np.sum(expected**2, axis=1)))
+    if power < (_LEAST_TURN * 9.81) ** 2:
+        return None
+    scale = float(np.mean(np.sum(expected * seen, axis=1))) / power
+    agreement = scale * np.sqrt(power / max(float(np.mean(np.sum(seen**2, axis=1))), 1e-12))
+    return scale if agreement > 0.6 else None
