@@ -82,7 +82,9 @@ class Peripheral:
     """
 
     encrypted = False
-    """Pairing is offered (LE Secure Connections, Just Works, bonding)."""
+    """Pairing is offered: LE Secure Connections only, bonding, Just Works or a passkey."""
+    passkey: int | None = None
+    """Six digits printed on the sensor, which the central must enter; None: Just Works."""
 
     def __init__(self, *, name: str, address: hci.Address, mtu: int = 247) -> None:
         self.name, self.address, self.mtu = name, address, mtu
@@ -142,9 +144,7 @@ class Peripheral:
         device.add_services(services)
         self._guard_subscriptions(services)
         if self.encrypted:
-            device.pairing_config_factory = lambda _connection: PairingConfig(
-                sc=True, mitm=False, bonding=True, delegate=PairingDelegate()
-            )
+            device.pairing_config_factory = lambda _connection: self._pairing()
         device.on("connection", self._on_connection)
         await device.power_on()
         await self._advertise()
@@ -171,11 +171,30 @@ class Peripheral:
         if self._device is not None:
             await self._device.power_off()
 
+    def _pairing(self) -> PairingConfig:
+        if self.passkey is None:
+            return PairingConfig(sc=True, mitm=False, bonding=True, delegate=PairingDelegate())
+        return PairingConfig(sc=True, mitm=True, bonding=True, delegate=_Printed(self.passkey))
+
+    async def _on_paired(self) -> None:
+        """bumble falls back to legacy pairing where the central asks for it: refused by dropping bond and
+        link."""
+        connection = self.connection
+        if connection is not None and not connection.sc:
+            await self.forget_bonds()
+            await connection.disconnect()
+
+    async def forget_bonds(self) -> None:
+        """Fault: the sensor has lost its bonds."""
+        if self.device.keystore is not None:
+            await self.device.keystore.delete_all()
+
     # The link
 
     def _on_connection(self, connection: Connection) -> None:
         self.connection = connection
         connection.on("disconnection", self._on_disconnection)
+        connection.on("pairing", lambda _keys: self.spawn(self._on_paired()))
         self.on_connected()
 
     def _on_disconnection(self, _reason: int) -> None:
@@ -260,6 +279,17 @@ class Peripheral:
                 )
                 if descriptor is not None:
                     descriptor.permissions = ENCRYPTED_READ | ENCRYPTED_WRITE
+
+
+class _Printed(PairingDelegate):
+    """A sensor that shows a fixed passkey and has no keys of its own."""
+
+    def __init__(self, passkey: int) -> None:
+        super().__init__(PairingDelegate.IoCapability.DISPLAY_OUTPUT_ONLY)
+        self._passkey = passkey
+
+    async def generate_passkey(self) -> int:
+        return self._passkey
 
 
 Read = Callable[[Connection], bytes]

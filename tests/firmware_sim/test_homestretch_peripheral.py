@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import binascii
+import contextlib
 import struct
 import zlib
 from collections.abc import Callable, Coroutine
@@ -11,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bumble import att
+from bumble import att, core, hci
+from bumble.pairing import PairingConfig, PairingDelegate
 
 from rtm_firmware_sim.air import Air
 from rtm_firmware_sim.central import Client, until
@@ -85,6 +87,58 @@ def test_nothing_is_read_written_or_subscribed_before_encryption(play: Play, mov
                 assert refused.value.error_code == att.ATT_INSUFFICIENT_ENCRYPTION_ERROR
             await client.connection.pair()
             assert len(await client.read(INFORMATION)) == 48
+
+    play(scene())
+
+
+def test_legacy_pairing_is_refused(play: Play, moving: Moving) -> None:
+    async def scene() -> None:
+        async with Air() as air:
+            sensor = await put_on(air, moving())
+            client = await Client.connect(air, sensor)
+            client.central.pairing_config_factory = lambda _connection: PairingConfig(sc=False, mitm=False)
+            with contextlib.suppress(core.ProtocolError, core.InvalidStateError, asyncio.CancelledError):
+                await client.connection.pair()
+            await until(lambda: not client.central.connections)
+
+    play(scene())
+
+
+@pytest.mark.parametrize(("entered", "right"), [(123456, True), (654321, False)])
+def test_a_printed_passkey(play: Play, moving: Moving, entered: int, right: bool) -> None:
+    class Person(PairingDelegate):
+        async def get_number(self) -> int:
+            return entered
+
+    async def scene() -> None:
+        async with Air() as air:
+            sensor = await put_on(air, moving())
+            sensor.passkey = 123456
+            client = await Client.connect(air, sensor)
+            person = Person(PairingDelegate.IoCapability.KEYBOARD_INPUT_ONLY)
+            client.central.pairing_config_factory = lambda _connection: PairingConfig(delegate=person)
+            if right:
+                await client.connection.pair()
+                assert len(await client.read(INFORMATION)) == 48
+            else:
+                with pytest.raises(core.ProtocolError):
+                    await client.connection.pair()
+
+    play(scene())
+
+
+def test_a_lost_bond_is_a_missing_key(play: Play, moving: Moving) -> None:
+    async def scene() -> None:
+        async with Air() as air:
+            sensor = await put_on(air, moving())
+            client = await paired(air, sensor)
+            await sensor.forget_bonds()
+            sensor.drop_link()
+            await until(lambda: not client.central.connections)
+            again = await Client.connect(air, sensor, central=client.central)
+            with pytest.raises(hci.HCI_Error) as error:
+                await again.connection.encrypt()
+            assert error.value.error_code == hci.HCI_ErrorCode.PIN_OR_KEY_MISSING_ERROR
 
     play(scene())
 
