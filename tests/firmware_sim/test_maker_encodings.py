@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from rtm_firmware_sim.errors import SimulatorError
 from rtm_firmware_sim.peripheral import advertisement, static_address
-from rtm_firmware_sim.profiles import capture2go, movesense_gsp, polar_pmd, sbem, witmotion
+from rtm_firmware_sim.profiles import capture2go_packages as capture2go
+from rtm_firmware_sim.profiles import movesense_gsp, polar_pmd, sbem, witmotion
 
 
 def test_polar_header_and_raw_frame() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from rtm_firmware_sim.air import Air
 from rtm_firmware_sim.central import Client, until
-from rtm_firmware_sim.profiles import capture2go
+from rtm_firmware_sim.profiles import capture2go_packages as capture2go
 from rtm_firmware_sim.profiles.witmotion import WitMotion
 from rtm_firmware_sim.simulate import wear
 from rtm_signal.recording import Recording, SensorRecording

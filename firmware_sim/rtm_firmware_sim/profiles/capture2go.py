@@ -8,113 +8,46 @@ from __future__ import annotations
 
 import asyncio
 import struct
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 from bumble.core import UUID
 from bumble.device import Connection
 from bumble.gatt import Service
-from numpy.typing import NDArray
 
 from rtm_firmware_sim.attitude import Attitude
 from rtm_firmware_sim.peripheral import Peripheral, Properties, advertisement, characteristic
 from rtm_firmware_sim.playback import Block, Sampler
-from rtm_firmware_sim.profiles.polar_pmd import quantise
+from rtm_firmware_sim.profiles.capture2go_packages import (
+    DEFAULT_MODE,
+    MODE,
+    TIME_GAP,
+    Mode,
+    frame,
+    pack_quaternion,
+    parse,
+    raw_samples,
+    samples_in,
+)
 from rtm_firmware_sim.profiles.wearable import Order, Wearable
 
 SERVICE = UUID("80030001-e629-4c98-9324-aa7fc0c66de7")
 RX = UUID("80030002-e629-4c98-9324-aa7fc0c66de7")
 TX = UUID("80030003-e629-4c98-9324-aa7fc0c66de7")
 
-START_BYTE = 0x02
 NO_REAL_TIME = 0xFF
 MOST_REAL_TIME = 3
-MOST_PAYLOAD = 236
 FILE_PIECE = 232
-SAMPLES_A_PACKAGE, QUATERNIONS_A_PACKAGE = 8, 20
-ACC_LSB = 16.0 * 9.81 / 32768.0
-"""The maker's scale is built on 9.81, not on standard gravity."""
-GYR_LSB = float(np.radians(2000.0)) / 32768.0
-MAG_LSB = 1.0 / 16.0
-RATES_HZ = {1: 200.0, 2: 100.0, 3: 50.0, 4: 25.0, 5: 10.0, 6: 1.0}
 IDLE, STREAMING, RECORDING = 1, 2, 3
 BLE_CONNECTED = 2
-TIME_GAP = 1
 CHARGING = 0x80
-
 FILE_NOT_FOUND, FILE_NAME_INVALID, RECORDING_CONFIG_NOT_SET = 240, 245, 249
 WRONG_STATE, PACKAGE_ERROR, UNKNOWN_COMMAND = 251, 252, 253
-
-MODE = struct.Struct("<q8BHBQ???")
 FILE_NAME = 65
 STORAGE_BYTES = 64 << 20
 STATUS_AFTER_S = (0.05, 0.6)
 """After a subscription: soon, and again for a client that was not ready yet."""
 STREAM = "stream"
-
-
-def frame(header: int, payload: bytes = b"") -> bytes:
-    """02, crc32 over header and payload, size of the payload, header, payload."""
-    checked = struct.pack("<H", header) + payload
-    return struct.pack("<BIB", START_BYTE, zlib.crc32(checked), len(payload)) + checked
-
-
-def parse(data: bytes) -> tuple[int, bytes] | None:
-    """(header, payload) of one frame; None where it is not one or its CRC is wrong."""
-    if len(data) < 8 or data[0] != START_BYTE or len(data) != 8 + data[5]:
-        return None
-    if zlib.crc32(data[6:]) != int.from_bytes(data[1:5], "little"):
-        return None
-    return int.from_bytes(data[6:8], "little"), data[8:]
-
-
-def pack_quaternion(q: NDArray[np.float64], *, rest: bool = False, disturbed: bool = False) -> int:
-    """Smallest three at 20 bits: the largest component i is left out, then i+1, i+2, i+3, the last one
-    lowest."""
-    left_out = int(np.argmax(np.abs(q)))
-    signed = q if q[left_out] >= 0.0 else -q
-    packed = (int(disturbed) << 3 | int(rest) << 2 | left_out) << 60
-    for k in (1, 2, 3):
-        value = (float(signed[(left_out + k) % 4]) + 2.0**-0.5) * 0xFFFFF / 2.0**0.5
-        packed |= min(max(round(value), 0), 0xFFFFF) << (20 * (3 - k))
-    return packed
-
-
-@dataclass(frozen=True, slots=True)
-class Mode:
-    """The measurement mode as set: 30 bytes, echoed."""
-
-    raw: bytes
-
-    @property
-    def fields(self) -> tuple[int, ...]:
-        return MODE.unpack(self.raw)
-
-    @property
-    def status_s(self) -> int:
-        return self.fields[7]
-
-    @property
-    def with_mag(self) -> bool:
-        return not self.fields[-1]
-
-    def packages(self) -> Iterator[tuple[str, int, float]]:
-        """(kind, header, rate) of every package switched on."""
-        _, _, fixed, packed, _, quat_fixed, quat_packed, *_ = self.fields
-        families = (
-            ("packed", packed, 0x220 if self.with_mag else 0x230),
-            ("fixed", fixed, 0x240 if self.with_mag else 0x250),
-            ("quat_packed", quat_packed, 0x270),
-            ("quat_fixed", quat_fixed, 0x280),
-        )
-        for kind, code, base in families:
-            if code in RATES_HZ:
-                yield kind, base + code, RATES_HZ[code]
-
-
-DEFAULT_MODE = Mode(MODE.pack(0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, False, False, False))
 
 
 @dataclass(slots=True)
@@ -356,7 +289,7 @@ class Capture2Go(Wearable):
 
     async def _stream(self, kind: str, header: int, sampler: Sampler) -> None:
         attitude = Attitude()
-        async for block in sampler.blocks(_samples(kind)):
+        async for block in sampler.blocks(samples_in(kind)):
             for payload in self._payloads(kind, block, attitude, sampler.track.rate_hz):
                 self._send(header, payload)
             while (
@@ -368,7 +301,7 @@ class Capture2Go(Wearable):
         """Packages of one block; one that lacks samples (a hole, the end) is not sent, as a time gap
         shows."""
         quaternions = attitude.over(block.acc, block.gyr, 1.0 / rate_hz)
-        if block.size < _samples(kind):
+        if block.size < samples_in(kind):
             self._time_gap = True
             return
         stamp = struct.pack("<q", self._ns(float(block.at[0])))
@@ -385,15 +318,8 @@ class Capture2Go(Wearable):
         elif kind == "quat_fixed":
             yield stamp + struct.pack("<QhB", pack_quaternion(quaternions[-1]), 0, gap)
         else:
-            raw = self._raw(block)
+            raw = raw_samples(block, with_mag=self._mode.with_mag)
             yield stamp + raw + struct.pack("<QhB", pack_quaternion(quaternions[-1]), 0, gap)
-
-    def _raw(self, block: Block) -> bytes:
-        channels = [quantise(block.gyr, GYR_LSB), quantise(block.acc, ACC_LSB)]
-        if self._mode.with_mag:
-            mag = np.zeros_like(block.acc) if block.mag is None else block.mag
-            channels.append(quantise(mag, MAG_LSB))
-        return b"".join(channel.astype("<i2").tobytes() for channel in channels)
 
     def _stop_streaming(self, answer: int) -> None:
         for stream in list(self._streams):
@@ -462,8 +388,8 @@ class Capture2Go(Wearable):
             self._error(WRONG_STATE, 0x0156)
             return
         for kind, header, sampler, attitude in recording.sources:
-            while sampler.due() - sampler.position >= _samples(kind):
-                block = sampler.take(_samples(kind))
+            while sampler.due() - sampler.position >= samples_in(kind):
+                block = sampler.take(samples_in(kind))
                 for payload in self._payloads(kind, block, attitude, sampler.track.rate_hz):
                     recording.data += frame(header, payload)
             sampler.stop()
@@ -510,10 +436,6 @@ class Capture2Go(Wearable):
     def _format(self, _payload: bytes) -> None:
         self.files.clear()
         self._send(0x050E)
-
-
-def _samples(kind: str) -> int:
-    return {"packed": SAMPLES_A_PACKAGE, "quat_packed": QUATERNIONS_A_PACKAGE}.get(kind, 1)
 
 
 def _name(field: bytes) -> str:
