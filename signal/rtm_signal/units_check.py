@@ -47,8 +47,8 @@ def _doubt_acc(name: str, sensor: GriddedSensor) -> list[str]:
         return [f"The accelerometer of {name} never changes: it is stuck or was never started."]
     usual = float(np.median(np.linalg.norm(acc, axis=1)))
     looks_like = (
-        ("g", 0.7, 1.5),
-        ("thousandths of g", 700.0, 1500.0),
+        ("g", 0.7, 5.0),
+        ("thousandths of g", 300.0, 1500.0),
         ("raw counts", 1500.0, np.inf),
     )
     for unit, low, high in looks_like:
@@ -56,7 +56,7 @@ def _doubt_acc(name: str, sensor: GriddedSensor) -> list[str]:
             return [f"The accelerometer of {name} seems to be in {unit}, not m/s2 (median {usual:.3g})."]
     if usual < 0.7:
         return [f"The accelerometer of {name} shows no gravity (median {usual:.2g} m/s2)."]
-    if not 5.0 < usual < 25.0:
+    if usual > 80.0:
         return [f"The accelerometer of {name} shows {usual:.3g} m/s2 at the median: its unit is unknown."]
     return []
 
@@ -71,17 +71,12 @@ def _doubt_gyr(name: str, sensor: GriddedSensor) -> list[str]:
     if fastest > _FASTEST:
         return [f"The gyroscope of {name} seems to be in deg/s, not rad/s (up to {fastest:.3g})."]
     scale = _scale(sensor)
-    if scale is None:
+    if scale is None or 0.4 < scale < 2.5:
         return []
-    if 0.008 < scale < 0.04:
-        return [
-            f"The gyroscope of {name} seems to be in deg/s, not rad/s: gravity turns {1 / scale:.0f} times slower."
-        ]
-    if not 0.4 < scale < 2.5:
-        return [
-            f"Gravity turns {scale:.2g} times as fast as the gyroscope of {name} says: wrong unit or rate."
-        ]
-    return []
+    where = "in deg/s, not rad/s" if 0.008 < scale < 0.04 else "in a wrong unit, or the rate is wrong"
+    return [
+        f"The gyroscope of {name} seems to be {where}: gravity turns {scale:.2g} times as fast as it says."
+    ]
 
 
 def _scale(sensor: GriddedSensor) -> float | None:
