@@ -205,6 +205,6 @@ def kit() -> Iterator[SimpleNamespace]:
         servers.append(Server(broker, **options))
         return servers[-1]
 
-    yield SimpleNamespace(server=server, eventually=eventually, wait_until=wait_until)
+    yield SimpleNamespace(server=server, eventually=eventually, wait_until=wait_until, mosquitto=MOSQUITTO)
     for each in servers:
         each.close()
