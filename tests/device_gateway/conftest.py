@@ -70,6 +70,8 @@ class Air:
 
     async def open(self) -> None:
         listening = socket.create_server(("127.0.0.1", 0))
+        # asyncio does so only for sockets it made itself; without it each answer waits 40 ms.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         port = listening.getsockname()[1]
         self._transport = await open_tcp_server_transport_with_socket(listening)
         self.controller = CancellableController(
@@ -97,15 +99,17 @@ class Air:
 class Peripheral:
     """A wearable on the air: services, an advertisement, and helpers to notify."""
 
-    def __init__(self, air: Air, address: str, advertising: bytes, services: list[Service]) -> None:
+    def __init__(
+        self, air: Air, address: str, advertising: bytes, services: list[Service], *, interval_ms: int = 20
+    ) -> None:
         self.air = air
         self.controller = CancellableController("wearable", link=air.link)
         self.controller.le_acl_data_packet_length = 251
         config = DeviceConfiguration(
             name="wearable",
             address=hci.Address(address),
-            advertising_interval_min=20,
-            advertising_interval_max=20,
+            advertising_interval_min=interval_ms,
+            advertising_interval_max=interval_ms,
             advertising_data=advertising,
         )
         self.device = Device(config=config, host=Host(self.controller, AsyncPipeSink(self.controller)))

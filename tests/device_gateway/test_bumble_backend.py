@@ -169,7 +169,7 @@ def test_a_hundred_advertisers_with_rubbish_among_them(radio_kit: SimpleNamespac
         rng = random.Random(1)  # noqa: S311 - repeatable
         for i in range(99):
             rubbish = rng.randbytes(rng.randrange(32)) if i % 3 else radio_kit.advertisement(f"Speaker {i}")
-            other = radio_kit.Peripheral(air, f"C1:00:00:00:00:{i:02X}", rubbish, [])
+            other = radio_kit.Peripheral(air, f"C1:00:00:00:00:{i:02X}", rubbish, [], interval_ms=500)
             await other.open()
         found = await radio.scan(1.5)
         assert len(found) == 100

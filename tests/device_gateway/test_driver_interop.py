@@ -21,7 +21,7 @@ from rtm_gateway.radio import open_radio
 from rtm_signal.chunk import UNITS
 from rtm_signal.recording import Recording, SensorRecording
 
-SECONDS = 8.0
+SECONDS = 4.0
 # Half an LSB of the coarsest sensor: 16 g and 2000 degrees/s in 16 bits, and Polar's 1 mg.
 ACC_STEP, GYR_STEP = 0.012, 0.0025
 

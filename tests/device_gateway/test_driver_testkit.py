@@ -155,7 +155,7 @@ CAPTURES: dict[str, Callable[[], list[Capture]]] = {
 
 @pytest.mark.parametrize("profile", sorted(DRIVERS))
 def test_every_driver_passes_the_kit(profile: str) -> None:
-    testkit.check(create(profile), CAPTURES[profile](), trials=150)
+    testkit.check(create(profile), CAPTURES[profile](), trials=60)
 
 
 def test_the_kit_fails_a_driver_that_lies() -> None:
