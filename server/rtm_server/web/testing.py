@@ -120,6 +120,21 @@ class House:
     patients: dict[str, UUID] = field(default_factory=dict)
 
 
+@dataclass
+class RecordedCommands:
+    """Commands the pages have sent: (what, gateway, recording, exercise)."""
+
+    sent: list[tuple[str, UUID, UUID, str | None]] = field(default_factory=list)
+
+    def start(self, gateway: UUID, recording: UUID, exercise: str | None) -> None:
+        """Keep it."""
+        self.sent.append(("start", gateway, recording, exercise))
+
+    def stop(self, gateway: UUID, recording: UUID) -> None:
+        """Keep it."""
+        self.sent.append(("stop", gateway, recording, None))
+
+
 def furnish(store: Store, profiles: tuple[Profile, ...] = PROFILES, *, tag: str = "", seed: int = 7) -> House:
     """Enrol a clinic with its history. `tag` keeps sign-in names of several houses apart."""
     random = Random(seed)  # noqa: S311 - invented history, repeatable
@@ -221,7 +236,8 @@ def _patient(
     sensor = enrol.add_sensor(tx, tenant, "homestretch", serial=f"HS{number:04d}")
     since = datetime.combine(started, time(8), ZoneInfo(ZONE))
     enrol.assign(tx, tenant, sensor, episode, "upper_arm", assigned_from=since, gateway=gateway)
-    recording = _history(tx, tenant, patient, episode, gateway, sensor, profile, started, today, random)
+    with tx.pipeline():
+        recording = _history(tx, tenant, patient, episode, gateway, sensor, profile, started, today, random)
     for days_ago, minutes in profile.calls:
         # one person, one call at a time; what is older than twenty days was entered too late
         at = datetime.combine(today - timedelta(days=days_ago), time(9), ZoneInfo(ZONE)).astimezone(UTC)

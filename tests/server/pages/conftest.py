@@ -7,29 +7,28 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
+import psycopg
 import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
-from rtm_server import migrate
 from rtm_server.crypto import MasterKey
-from rtm_server.embedded_postgres import EmbeddedPostgres
+from rtm_server.embedded_postgres import OWNER, EmbeddedPostgres
 from rtm_server.store import Store
 from rtm_server.web import serve
 from rtm_server.web.app import create_app
 from rtm_server.web.identity.passwords import Passwords
 from rtm_server.web.live import LiveHub
 from rtm_server.web.settings import WebSettings
-from rtm_server.web.testing import NOW, PROFILES, House, furnish
+from rtm_server.web.testing import NOW, PROFILES, House, RecordedCommands, furnish
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from playwright.sync_api import Browser
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -37,28 +36,14 @@ CHROMIUM = Path("/usr/bin/chromium")
 QUICK = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
-@dataclass
-class Recorded:
-    """Commands a page has sent."""
-
-    sent: list[tuple[str, UUID, UUID, str | None]]
-
-    def start(self, gateway: UUID, recording: UUID, exercise: str | None) -> None:
-        """Keep it."""
-        self.sent.append(("start", gateway, recording, exercise))
-
-    def stop(self, gateway: UUID, recording: UUID) -> None:
-        """Keep it."""
-        self.sent.append(("stop", gateway, recording, None))
-
-
 @pytest.fixture(scope="session")
-def pages_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    folder = tmp_path_factory.mktemp("pages")
-    with EmbeddedPostgres(folder / "pg") as server:
-        migrate.upgrade(server.owner_dsn)
-        with Store(server.dsn, MasterKey.from_file(folder / "master.key", create=True)) as store:
-            yield store
+def pages_store(postgres: EmbeddedPostgres) -> Iterator[Store]:
+    """One migrated database for all page tests: every house is a clinic of its own."""
+    create = "CREATE DATABASE {} OWNER {} TEMPLATE rtm_template"
+    with psycopg.connect(postgres.superuser_dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL(create).format(sql.Identifier("pages"), sql.Identifier(OWNER)))
+    with Store(make_conninfo(postgres.dsn, dbname="pages"), MasterKey(bytes(range(32)))) as store:
+        yield store
 
 
 @pytest.fixture(scope="session")
@@ -79,8 +64,8 @@ def hub() -> LiveHub:
 
 
 @pytest.fixture
-def commands() -> Recorded:
-    return Recorded([])
+def commands() -> RecordedCommands:
+    return RecordedCommands()
 
 
 @pytest.fixture
@@ -89,7 +74,7 @@ def settings(tmp_path: Path) -> WebSettings:
 
 
 @pytest.fixture
-def app(pages_store: Store, settings: WebSettings, hub: LiveHub, commands: Recorded) -> FastAPI:
+def app(pages_store: Store, settings: WebSettings, hub: LiveHub, commands: RecordedCommands) -> FastAPI:
     return create_app(settings, pages_store, hub=hub, commands=commands, passwords=QUICK, now=lambda: NOW)
 
 
