@@ -15,13 +15,14 @@ from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
-from rtm_gateway import live
+from rtm_gateway import logs
 from rtm_gateway.boot import gateway_boot
 from rtm_gateway.clock import ClockFit, DeviceClocks, read_clocks, wall_clock
 from rtm_gateway.drivers import SampleBlock, StreamSpec, create
 from rtm_gateway.drivers.homestretch import EVENT_KIND
 from rtm_gateway.keys import load_or_create_key
 from rtm_gateway.link import LINK_ERRORS, Event, LinkEvent, SensorLink
+from rtm_gateway.live import Live
 from rtm_gateway.outbox import Outbox, OutboxEvent
 from rtm_gateway.radio import Found, Radio, open_radio
 from rtm_gateway.recorder import Recorder
@@ -48,6 +49,7 @@ class GatewayError(Exception):
 
 async def run(settings: GatewaySettings) -> None:
     """Run until cancelled."""
+    logs.configure()
     gateway = Gateway(settings)
     try:
         await gateway.run()
@@ -74,7 +76,12 @@ class Gateway:
         self._wall = wall_clock()
         sealer = Sealer(settings.tenant, gateway_boot(), clock_of=self._clock_of)
         self.recorder = Recorder(
-            self.outbox, sealer, life, open_on_motion=settings.open_on_motion, on_stored=self._stored
+            self.outbox,
+            sealer,
+            life,
+            exercise=settings.exercise,
+            open_on_motion=settings.open_on_motion,
+            on_stored=self._stored,
         )
         self._sensors = {
             sensor.sensor: _Sensor(
@@ -93,7 +100,7 @@ class Gateway:
             self.uplink = Uplink(
                 broker, settings.gateway, self.outbox, on_command=self._command, status=self._status
             )
-        self._live = live.Live(self._publish_live, live.load_counter())
+        self._live = Live(self._publish_live)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def run(self) -> None:
@@ -142,7 +149,7 @@ class Gateway:
 
     def _on_block(self, sensor: SensorSettings, spec: StreamSpec, block: SampleBlock) -> None:
         self.recorder.on_block(sensor.sensor, spec, block)
-        self._live.on_block(self.recorder.recording, self.recorder.exercise, sensor.placement, spec, block)
+        self._live.on_block(self.recorder.recording, self.recorder.exercise, sensor.sensor, spec, block)
 
     def _on_event(self, sensor: SensorSettings, event: LinkEvent) -> None:
         _log.info("%s", event.what, extra={"sensor": str(sensor.sensor), "event": event.kind.value})
@@ -167,7 +174,7 @@ class Gateway:
             recording = arguments.get("recording")
             self.recorder.open(
                 "start",
-                exercise=_text(arguments.get("exercise")) or self._settings.exercise,
+                exercise=_text(arguments.get("exercise")) or None,
                 recording=None if recording is None else UUID(_text(recording)),
             )
         elif command.do == "stop":

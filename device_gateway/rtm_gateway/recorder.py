@@ -57,8 +57,8 @@ class _Sensor:
 class Recorder:
     """The samples of all sensors of a gateway.
 
-    open_on_motion: movement alone opens a recording. on_stored(sensor, boot, up_to): everything of a boot
-    below `up_to` is safe; called in the event loop.
+    exercise: of recordings for which nobody names one. open_on_motion: movement alone opens a recording.
+    on_stored(sensor, boot, up_to): everything of a boot below `up_to` is safe; called in the event loop.
     """
 
     def __init__(
@@ -67,12 +67,14 @@ class Recorder:
         sealer: Sealer,
         life: RecordingLife,
         *,
+        exercise: str | None = None,
         open_on_motion: bool = True,
         on_stored: Callable[[UUID, int, int], None] | None = None,
     ) -> None:
         self._outbox = outbox
         self._sealer = sealer
         self._life = life
+        self._exercise = exercise
         self._open_on_motion = open_on_motion
         self._on_stored = on_stored
         self._sensors: dict[UUID, _Sensor] = {}
@@ -120,6 +122,7 @@ class Recorder:
     def open(self, by: str, *, exercise: str | None = None, recording: UUID | None = None) -> UUID:
         """Open a recording, with what was seen in the last seconds. An open one goes on."""
         was_open = self._life.recording is not None
+        exercise = exercise or (None if was_open else self._exercise)
         opened = self._life.open(
             by, datetime.now(UTC), time.monotonic(), exercise=exercise, recording=recording
         )

@@ -132,6 +132,15 @@ def test_movement_opens_a_recording_before_it_began(make: MakeRecorder, outbox: 
     assert 1600 <= first <= 1800
 
 
+def test_a_recording_nobody_named_is_of_the_gateways_exercise(make: MakeRecorder, outbox: Outbox) -> None:
+    recorder = make(exercise="bridge")
+    recorder.open("start", exercise="squat")
+    assert recorder.exercise == "squat"
+    recorder.close("stop")
+    recorder.open("button")
+    assert recorder.exercise == "bridge"
+
+
 def test_movement_opens_nothing_where_it_should_not(make: MakeRecorder) -> None:
     recorder = make(open_on_motion=False)
     feed(recorder, 0, 1000, moving=True)
