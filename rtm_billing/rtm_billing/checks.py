@@ -20,7 +20,7 @@ def refused(line: Candidate, ctx: Context) -> str | None:
     if line.code in RTM_CODES:
         if not ctx.profile.covers(line.code):
             return f"the payer ({ctx.profile.name}) does not cover {line.code}"
-        for other in _overlapping(line.period, ctx):
+        for _, other in _overlapping(line.period, ctx):
             if other.kind == "global_surgery" and other.same_practitioner and other.related:
                 return (
                     f"lies in the global surgical period from {other.period.first} to {other.period.last} "
@@ -47,16 +47,14 @@ def hold_reasons(line: Candidate, ctx: Context) -> list[str]:
     return holds
 
 
-def _overlapping(period: Period, ctx: Context) -> Iterable[OtherService]:
-    for other in ctx.case.other_services:
-        if other.period.first < ctx.as_of and period.meets(other.period):
-            yield other
+def _overlapping(period: Period, ctx: Context) -> Iterable[tuple[Period, OtherService]]:
+    return (pair for pair in ctx.others if period.meets(pair[0]))
 
 
 def _other_services(line: Candidate, ctx: Context) -> list[str]:
     holds = set()
-    for other in _overlapping(line.period, ctx):
-        dates = f"from {other.period.first} to {other.period.last}"
+    for period, other in _overlapping(line.period, ctx):
+        dates = f"from {period.first} to {period.last}"
         if other.kind == "global_surgery":
             if None in (other.same_practitioner, other.related) and False not in (
                 other.same_practitioner,
@@ -75,22 +73,24 @@ def _other_services(line: Candidate, ctx: Context) -> list[str]:
 
 
 def other_service_warnings(ctx: Context) -> list[str]:
-    """Codes among the other services whose effect is not known, or that belong elsewhere."""
+    """Codes among the other services and claims whose effect is not known, or that belong elsewhere."""
     warnings = set()
-    for other in ctx.case.other_services:
+    for other in set(ctx.case.other_services):
         if other.kind != "code":
             continue
         if other.code in RTM_CODES and other.same_practitioner:
             warnings.add(f"other service {other.code} is this practitioner's own: list it under claims_sent")
         elif other.code not in RPM | CARE_MANAGEMENT | IN_CLINIC | RTM_CODES:
             warnings.add(f"other service {other.code}: unknown code, its effect on these lines is not known")
+    for claim in set(ctx.case.claims_sent):
+        if claim.code not in RTM_CODES | IN_CLINIC:
+            warnings.add(f"claim sent {claim.claim_id}: {claim.code} is an unknown code")
     return sorted(warnings)
 
 
 def against_sent(outcome: Outcome, ctx: Context) -> tuple[list[Candidate], list[Missing]]:
     """The lines that may still be sent, with `replaces` set, and those that were."""
-    sent = [claim for claim in ctx.case.claims_sent if _belongs(claim, outcome, ctx)]
-    sent.sort(key=lambda claim: (claim.service_date, claim.code, claim.claim_id))
+    sent = sent_setups(ctx, outcome.period) if outcome.group == "setup" else ctx.sent_in(outcome.period)
     by_code = {claim.code: claim for claim in reversed(sent)}
     lines, missing = [], []
     for line in outcome.lines:
@@ -113,16 +113,10 @@ def against_sent(outcome: Outcome, ctx: Context) -> tuple[list[Candidate], list[
     return lines, missing
 
 
-def sent_codes(period: Period, ctx: Context) -> set[str]:
-    """The codes already sent with a service date in a period."""
-    return {claim.code for claim in ctx.case.claims_sent if claim.service_date in period}
-
-
-def _belongs(claim: SentClaim, outcome: Outcome, ctx: Context) -> bool:
-    if outcome.group == "setup":
-        start = min(ctx.case.episode.started, outcome.period.first)
-        return claim.code == "98975" and claim.service_date >= start
-    return claim.service_date in outcome.period
+def sent_setups(ctx: Context, period: Period) -> list[SentClaim]:
+    """The set-ups already sent in this episode of care."""
+    start = min(ctx.case.episode.started, period.first)
+    return [claim for on, sent in ctx.sent.items() if on >= start for claim in sent if claim.code == "98975"]
 
 
 def _rival(code: str, sent: dict[str, SentClaim]) -> SentClaim | None:

@@ -1,12 +1,15 @@
 """A case with what is derived from it once: zones, the instant of `as_of`, the dates that may count."""
 
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
+from itertools import accumulate
 from zoneinfo import ZoneInfo
 
-from .case import Case, Range
-from .dates import midnight, zone
+from .case import Case, OtherService, Range, SentClaim
+from .dates import Period, midnight, zone
 from .payers import Profile, profile_of
 from .settings import Settings
 from .spans import Span, covers, unite
@@ -27,6 +30,10 @@ class Context:
     discharged: date | None
     consent: list[Span]  # ordinals of dates, half-open
     plan: list[Span]
+    sent: Mapping[date, list[SentClaim]]  # by service date
+    others: tuple[tuple[Period, OtherService], ...]  # each once, those that had begun before `as_of`
+    spend_dates: list[date]
+    spend_totals: list[Decimal]  # running, one more than the dates
 
     def eligible(self, on: date) -> str | None:
         """Why a date cannot count (None = it can): outside the episode or outside consent."""
@@ -41,6 +48,16 @@ class Context:
         """Whether one unbroken plan of care covers every date from first to last."""
         return covers(self.plan, (first.toordinal(), last.toordinal() + 1))
 
+    def sent_in(self, period: Period) -> list[SentClaim]:
+        """The claims already sent with a service date in a period, in a fixed order."""
+        dates = map(date.fromordinal, range(period.first.toordinal(), period.last.toordinal() + 1))
+        return [claim for on in dates for claim in self.sent.get(on, ())]
+
+    def therapy_spend(self, on: date) -> Decimal:
+        """The therapy spend of the calendar year up to and including a date, nothing on or after `as_of`."""
+        first = bisect_left(self.spend_dates, on.replace(month=1, day=1))
+        return self.spend_totals[bisect_right(self.spend_dates, on)] - self.spend_totals[first]
+
 
 def context(case: Case, settings: Settings) -> Context:
     """Derive the context of a decoded case."""
@@ -50,6 +67,7 @@ def context(case: Case, settings: Settings) -> Context:
     if therapist_billed is None:
         therapist_billed = episode.discipline != "none"
     known_discharge = episode.discharged if episode.discharged and episode.discharged < case.as_of else None
+    spend = sorted((item for item in case.therapy_spend if item.on < case.as_of), key=lambda item: item.on)
     return Context(
         case=case,
         settings=settings,
@@ -62,7 +80,23 @@ def context(case: Case, settings: Settings) -> Context:
         discharged=known_discharge,
         consent=_date_spans(episode.consent),
         plan=_date_spans(episode.plan_of_care),
+        sent=_by_date(case.claims_sent),
+        others=tuple(
+            sorted(
+                ((item.period, item) for item in set(case.other_services) if item.period.first < case.as_of),
+                key=lambda pair: (pair[0], pair[1].kind, pair[1].code or "", str(pair[1])),
+            )
+        ),
+        spend_dates=[item.on for item in spend],
+        spend_totals=list(accumulate((item.amount for item in spend), initial=Decimal(0))),
     )
+
+
+def _by_date(claims: Iterable[SentClaim]) -> dict[date, list[SentClaim]]:
+    found: dict[date, list[SentClaim]] = {}
+    for claim in sorted(set(claims), key=lambda claim: (claim.service_date, claim.code, claim.claim_id)):
+        found.setdefault(claim.service_date, []).append(claim)
+    return found
 
 
 def _date_spans(ranges: Iterable[Range]) -> list[Span]:

@@ -1,11 +1,12 @@
 """A case in, lines with reasons out: the one function others call."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 from .candidate import Candidate, Missing, Outcome
-from .checks import against_sent, hold_by_edits, hold_reasons, other_service_warnings, refused, sent_codes
+from .case import SentClaim
+from .checks import against_sent, hold_by_edits, hold_reasons, other_service_warnings, refused, sent_setups
 from .context import Context, context
 from .dates import DAY, Period, month_of
 from .decode import decode_case
@@ -65,7 +66,7 @@ def _supply(days: Days, ctx: Context, outcomes: list[Outcome], unfinished: list[
         outcomes += [outcome] if outcome else []
         if window.last >= ctx.as_of:
             done = {line.code for line in outcome.lines} if outcome else set()
-            unfinished += open_supply(window, days.every, done | sent_codes(window, ctx), ctx)
+            unfinished += open_supply(window, days.every, done | _codes(ctx.sent_in(window)), ctx)
 
 
 def _setup(days: Days, ctx: Context, outcomes: list[Outcome], unfinished: list[dict[str, object]]) -> None:
@@ -74,7 +75,7 @@ def _setup(days: Days, ctx: Context, outcomes: list[Outcome], unfinished: list[d
         return
     outcome = _with_doubt(days, period, setup_outcome, ctx)
     if outcome is None:
-        if "98975" not in {claim.code for claim in ctx.case.claims_sent}:
+        if not sent_setups(ctx, period):
             unfinished += open_setup(period, days.every, ctx)
     else:
         outcomes.append(outcome)
@@ -92,7 +93,7 @@ def _management(
     while month.first <= last:
         ledger = ledgers.get(month.first) or MonthLedger()
         if month_is_open(month, ctx):
-            unfinished += open_month(month, ledger, sent_codes(month, ctx), ctx)
+            unfinished += open_month(month, ledger, _codes(ctx.sent_in(month)), ctx)
         else:
             clean = management_outcome(month, ledger, days.clean, ctx, with_doubt=False)
             doubts = {piece.doubt for piece in ledger.pieces if piece.doubt is not None}
@@ -102,6 +103,10 @@ def _management(
                 clean = _difference(clean, every, sorted(doubts))
             outcomes.append(clean)
         month = month_of(month.last + DAY)
+
+
+def _codes(claims: Iterable[SentClaim]) -> set[str]:
+    return {claim.code for claim in claims}
 
 
 def _with_doubt(
@@ -189,6 +194,15 @@ def _warnings(days: Days, ledgers: Mapping[date, MonthLedger], ctx: Context) -> 
             warnings.append(
                 f"time entries of {first:%Y-%m} overlap by {overlapped / 60_000_000:g} minutes: united"
             )
+    seen_in_person = {
+        entry.start.astimezone(ctx.clinic).date()
+        for entry in ctx.case.management
+        if entry.contact == "in_person" and not entry.billed_elsewhere
+    }
+    both = seen_in_person & {visit.on for visit in ctx.case.visits if visit.start is None}
+    warnings += [
+        f"{on}: a contact in person on the day of a visit; was it part of it?" for on in sorted(both)
+    ]
     for why, number in days.excluded.items():
         warnings.append(f"{number} {'date does' if number == 1 else 'dates do'} not count: {why}")
     return warnings + other_service_warnings(ctx)

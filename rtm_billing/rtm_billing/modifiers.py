@@ -1,6 +1,5 @@
 """Modifiers: therapy discipline, assistant, and the annual therapy threshold."""
 
-from datetime import date
 from decimal import Decimal
 
 from .candidate import Candidate
@@ -12,18 +11,6 @@ ASSISTANT = {"PT": "CQ", "OT": "CO"}  # speech-language pathology has none
 
 # CMS, annual update of the per-beneficiary threshold amounts; 2026 on medium confidence
 THERAPY_THRESHOLD = {2024: Decimal(2330), 2025: Decimal(2410), 2026: Decimal(2480)}
-
-
-def spend_before(ctx: Context, on: date) -> Decimal:
-    """The therapy spend of the calendar year up to and including a date, nothing on or after `as_of`."""
-    return sum(
-        (
-            item.amount
-            for item in ctx.case.therapy_spend
-            if item.on.year == on.year and item.on <= on and item.on < ctx.as_of
-        ),
-        Decimal(0),
-    )
 
 
 def set_modifiers(line: Candidate, ctx: Context) -> None:
@@ -42,7 +29,7 @@ def set_modifiers(line: Candidate, ctx: Context) -> None:
         line.reasons.append(f"{ASSISTANT[discipline]}: more than 10 % of the time by an assistant alone")
     threshold = THERAPY_THRESHOLD.get(line.service_date.year)
     if ctx.profile.therapy_threshold and threshold is not None:
-        spent = spend_before(ctx, line.service_date)
+        spent = ctx.therapy_spend(line.service_date)
         if spent > threshold:
             line.modifiers.append("KX")
             line.reasons.append(

@@ -115,7 +115,7 @@ class Settings:
             if name not in SETTINGS:
                 near = difflib.get_close_matches(str(name), SETTINGS, n=3, cutoff=0.4)
                 hint = f"; nearest: {', '.join(near)}" if near else ""
-                raise CaseError(f"settings.{name}: is not a setting{hint}")
+                raise CaseError(f"settings.{short(name)[1:-1]}: is not a setting{hint}")
             if isinstance(value, (list, tuple)) and any(isinstance(item, Mapping) for item in value):
                 self._dated[name] = _dated(name, list(value))
             else:
