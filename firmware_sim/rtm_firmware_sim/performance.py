@@ -15,7 +15,7 @@ from rtm_signal.catalogue import Exercise
 FloatArray = NDArray[np.float64]
 
 STRIDE_HZ = 0.9
-SWAY_DEG, TREMOR_DEG, HANDLING_DEG = 0.6, 0.15, 40.0
+SWAY_DEG, TREMOR_DEG, HANDLING_DEG = 0.6, 0.15, 35.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,8 @@ class Performance:
         self._entry = entry
         self._main = Curve()
         self._posture, self._sitting = Curve(), Curve()
-        self._gait, self._handling = Curve(), Curve()
+        self._gait = Curve()
+        self._handling = {axis: Curve() for axis in "xyz"}
         self._stride_hz = STRIDE_HZ
         self._now = 0.0
         self._repetitions: list[Repetition] = []
@@ -83,7 +84,6 @@ class Performance:
         self._tremor = {
             segment: Waver(rng, 2.0, 5.0) for segment in ("upper_arm", "forearm", "thigh", "shank")
         }
-        self._fumble = {axis: Waver(rng, 0.1, 0.6) for axis in "xyz"}
         if context:
             self._arrive()
         self._take_posture()
@@ -106,9 +106,7 @@ class Performance:
 
     def _arrive(self) -> None:
         """Put the sensors on, stand, walk to the mat, stand."""
-        self._handling = Curve(1.0)
-        self._rest(self._rng.uniform(3.0, 5.0))
-        self._ramp(self._handling, 0.0, 1.2)
+        self._handle(self._rng.uniform(4.0, 7.0))
         self._rest(self._rng.uniform(1.5, 3.0))
         self._walk(self._rng.uniform(4.0, 7.0))
         self._rest(self._rng.uniform(1.5, 3.0))
@@ -120,8 +118,21 @@ class Performance:
         self._rest(1.0)
         self._walk(self._rng.uniform(3.0, 5.0))
         self._rest(1.0)
-        self._ramp(self._handling, 1.0, 1.0)
-        self._rest(2.0)
+        self._handle(self._rng.uniform(3.0, 4.0))
+
+    def _handle(self, seconds: float) -> None:
+        """Fumble with the straps: each axis turns somewhere, stays a while, turns elsewhere, never twice alike."""
+        end = self._now + seconds
+        for curve in self._handling.values():
+            at = self._now
+            curve.hold(at)
+            while (there := at + self._rng.uniform(0.4, 1.4)) < end:
+                curve.to(there, HANDLING_DEG * float(np.clip(self._rng.normal(), -2.0, 2.0)))
+                at = min(there + self._rng.exponential(0.4), end)
+                curve.hold(at)
+            curve.hold(end)
+            curve.to(end + 0.8, 0.0)
+        self._now = end + 0.8
 
     def _walk(self, seconds: float) -> None:
         self._ramp(self._gait, 1.0, 0.8)
@@ -281,12 +292,10 @@ class Performance:
             for key in GAIT_DEG:
                 add(key, self._walking(key, t) * gait)
             total["root", "z"] = GAIT_BOB_M * gait * np.sin(4.0 * np.pi * self._stride_hz * t)
-        handling = self._handling(t)
         for axis, waver in self._sway.items():
             add(("pelvis", axis), SWAY_DEG * waver(t))
-        if np.any(handling):
-            for axis, waver in self._fumble.items():
-                add(("pelvis", axis), HANDLING_DEG * handling * waver(t))
+        for axis, curve in self._handling.items():
+            add(("pelvis", axis), curve(t))
         for segment, waver in self._tremor.items():
             if segment in segments:
                 add((segment, "x"), TREMOR_DEG * waver(t))
