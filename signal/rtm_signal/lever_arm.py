@@ -27,7 +27,7 @@ _MOST_SAMPLES = 6000
 def lever_arms(
     pairs: Sequence[Pair], slopes: Sequence[tuple[FloatArray, FloatArray]]
 ) -> tuple[FloatArray, FloatArray]:
-    """(3,) m each: from the proximal and from the distal sensor to the joint's centre, in the sensor's frame.
+    """(3,) m each: from the joint's centre to the proximal and to the distal sensor, in its frame.
 
     pairs: recordings (movement, calibration) of sensors worn alike; slopes: their angular accelerations,
     (n, 3) rad/s2. Unknown components stay near zero.
@@ -54,7 +54,7 @@ def lever_arms(
 def joint_force(orientation: Orientation, arm: FloatArray, slope: FloatArray) -> FloatArray:
     """(n, 3) m/s2: the specific force of the joint's centre in the sensor's frame.
 
-    arm: (3,) m, from sensor to joint; slope: (n, 3) rad/s2, the angular acceleration.
+    arm: (3,) m, from joint to sensor; slope: (n, 3) rad/s2, the angular acceleration.
     """
     gyr = orientation.gyr
     along = (gyr @ arm)[:, None] * gyr - np.einsum("ni,ni->n", gyr, gyr)[:, None] * arm

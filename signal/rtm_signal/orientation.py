@@ -136,7 +136,7 @@ def _gap_sigma(gap: BoolArray, gyr: FloatArray, rate_hz: float) -> FloatArray:
     window = max(3, int(rate_hz))
     intact = uniform_filter1d(np.where(gap, 0.0, 1.0), window, mode="nearest")
     power = uniform_filter1d(np.where(gap, 0.0, np.einsum("ni,ni->n", gyr, gyr)), window, mode="nearest")
-    speed = np.sqrt(power / np.maximum(intact, 1e-3))
+    speed = np.sqrt(np.maximum(power, 0.0) / np.maximum(intact, 1e-3))  # a running sum may end below zero
     lengths = np.bincount(names.ravel())
     per_sample = GAP_SHARE * speed / rate_hz * np.sqrt(lengths[names])
     return np.asarray(np.where(gap, np.minimum(per_sample, np.pi), 0.0))

@@ -1,0 +1,170 @@
+"""The joint angle: true on a synthetic hinge, unmoved by mounting, bias and time, honest where it cannot know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from rtm_signal.alignment import neutral
+from rtm_signal.angle import Angle
+from rtm_signal.hinge_axis import hinge_axes
+from rtm_signal.inclination import inclination
+from rtm_signal.joint_angle import joint_angle
+from rtm_signal.lever_arm import angular_acceleration, lever_arms
+from rtm_signal.orientation import orient
+from rtm_signal.recording import Recording, SensorRecording
+from rtm_signal.time_grid import to_grid
+from rtm_signal.units_check import check_units
+
+PAIR = ("thigh", "shank")
+
+
+def measured(recording: Recording, pose: Recording | None = None, joint: str = "knee_flexion") -> Angle:
+    grid = to_grid(recording)
+    still = None if pose is None else [neutral(to_grid(pose).sensors[n]) for n in PAIR]
+    found = [
+        orient(grid.sensors[n], bias=None if still is None else still[i].bias) for i, n in enumerate(PAIR)
+    ]
+    return joint_angle(*found, joint=joint, of=PAIR, pose=None if still is None else (still[0], still[1]))
+
+
+def changed(recording: Recording, change: Callable[[str, SensorRecording], SensorRecording]) -> Recording:
+    return Recording({name: change(name, sensor) for name, sensor in recording.sensors.items()})
+
+
+@pytest.mark.parametrize("duration", [6.0, 30.0, 120.0])
+@pytest.mark.parametrize("posed", [True, False])
+def test_flexion_is_the_truth_with_its_sign_and_zero(
+    squat: Callable[..., Any], duration: float, posed: bool
+) -> None:
+    for seed in range(3):
+        made = squat(duration_s=duration, seed=seed, rest_s=1.0)
+        found = measured(made.recording, made.pose if posed else None)
+        error = np.degrees(found.angle) - made.flexion_deg
+        assert np.sqrt(np.mean(error**2)) < 1.5
+        assert abs(np.ptp(np.degrees(found.angle)) - 90) < 1.0
+        assert found.valid.all()
+        assert np.mean(np.abs(error - error.mean()) < 1.96 * np.degrees(found.sigma)) > 0.9
+
+
+def test_a_clip_that_starts_bent_is_still_flexion_from_the_pose(squat: Callable[..., Any]) -> None:
+    made = squat(duration_s=12.0, rest_s=0.0)
+    late = made.recording.sensors["thigh"].t > 1.7
+    cut = changed(made.recording, lambda _, s: SensorRecording(s.t[late], s.acc[late], s.gyr[late]))  # type: ignore[index]  # these have gyroscopes
+    found = measured(cut, made.pose, "joint")
+    assert np.abs(np.degrees(found.angle) - made.flexion_deg[late]).max() < 3.0
+
+
+def test_twenty_minutes_do_not_drift(squat: Callable[..., Any]) -> None:
+    made = squat(duration_s=1200.0)
+    error = np.degrees(measured(made.recording).angle) - made.flexion_deg
+    first, last = error[:6000], error[-6000:]
+    assert abs(first.mean() - last.mean()) < 0.3
+    assert np.sqrt(np.mean(error**2)) < 1.0
+
+
+@settings(max_examples=8, deadline=None)
+@given(turn=st.tuples(*[st.floats(-3, 3)] * 3), shift=st.floats(-1e3, 1e6), seed=st.integers(0, 20))
+def test_mounting_and_time_do_not_change_the_range_of_motion(
+    squat: Callable[..., Any], turn: tuple[float, float, float], shift: float, seed: int
+) -> None:
+    recording = squat(duration_s=16.0, seed=seed).recording
+    mount = Rotation.from_rotvec(turn)
+
+    def other(name: str, s: SensorRecording) -> SensorRecording:
+        assert s.gyr is not None
+        if name == "thigh":
+            return SensorRecording(s.t + shift, s.acc, s.gyr)
+        return SensorRecording(s.t + shift, mount.apply(s.acc), mount.apply(s.gyr))
+
+    plain, moved = measured(recording), measured(changed(recording, other))
+    assert np.degrees(abs(np.ptp(plain.angle) - np.ptp(moved.angle))) < 0.2
+
+
+@settings(max_examples=8, deadline=None)
+@given(bias=st.tuples(*[st.floats(-0.02, 0.02)] * 3))
+def test_a_constant_bias_does_not_change_the_range_of_motion(
+    squat: Callable[..., Any], bias: tuple[float, float, float]
+) -> None:
+    recording = squat(duration_s=20.0, rest_s=4.0, bias=0.0).recording
+
+    def other(_: str, s: SensorRecording) -> SensorRecording:
+        assert s.gyr is not None
+        return SensorRecording(s.t, s.acc, s.gyr + np.array(bias))
+
+    plain, moved = measured(recording), measured(changed(recording, other))
+    assert np.degrees(abs(np.ptp(plain.angle) - np.ptp(moved.angle))) < 1.0
+
+
+def test_gaps_and_full_scale_are_withheld_with_the_reason(squat: Callable[..., Any]) -> None:
+    recording = squat().recording
+
+    def broken(name: str, s: SensorRecording) -> SensorRecording:
+        assert s.gyr is not None
+        if name == "thigh":
+            kept = (s.t < 10) | (s.t > 12)
+            return SensorRecording(s.t[kept], s.acc[kept], s.gyr[kept])
+        return SensorRecording(
+            s.t, s.acc, np.clip(s.gyr, -0.5 * np.abs(s.gyr).max(), 0.5 * np.abs(s.gyr).max())
+        )
+
+    found = measured(changed(recording, broken))
+    gone = (found.t > 10.02) & (found.t < 11.98)
+    assert not found.valid[gone].any()
+    why = {w.why for w in found.withheld}
+    assert any("missing" in w for w in why)
+    assert any("full scale" in w for w in why)
+    assert np.isnan(found.series().angle_deg[~found.valid]).all()
+
+
+def test_lever_arms_and_hinge_axis_are_found(squat: Callable[..., Any]) -> None:
+    mounts = (Rotation.from_euler("x", 0.4), Rotation.from_euler("z", 1.0))
+    grid = to_grid(squat(mounts=mounts, period_s=1.5).recording)
+    pair = (orient(grid.sensors["thigh"]), orient(grid.sensors["shank"]))
+    arms = lever_arms([pair], [(angular_acceleration(pair[0]), angular_acceleration(pair[1]))])
+    # Along the axis of a hinge a lever arm makes no acceleration and stays unknown.
+    for arm, place, mount in zip(arms, ([0.06, 0, 0.2], [0.04, 0.02, -0.18]), mounts, strict=True):
+        across = mount.apply(arm) * [1, 0, 1]
+        assert np.linalg.norm(across - np.array(place) * [1, 0, 1]) < 0.05
+    axes = hinge_axes(pair[0].gyr, pair[1].gyr)
+    for axis, mount in zip(axes, mounts, strict=True):
+        assert abs(mount.apply(axis)[1]) > 0.999
+
+
+def test_one_sensor_gives_its_tilt_from_the_first_sample_or_the_pose(squat: Callable[..., Any]) -> None:
+    made = squat(duration_s=20.0)
+    thigh = orient(to_grid(made.recording).sensors["thigh"])
+    for up in (None, neutral(to_grid(made.pose).sensors["thigh"]).up):
+        found = inclination(thigh, of=("thigh",), neutral_up=up)
+        assert found.name == "inclination"
+        assert np.abs(np.degrees(found.angle) - 0.55 * made.flexion_deg).max() < 3.0
+        assert (found.angle >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("acc", "gyr", "says"),
+    [
+        (1 / 9.81, 1.0, "in g, not m/s2"),
+        (1000 / 9.81, 1.0, "thousandths of g"),
+        (0.0, 1.0, "never changes"),
+        (1.0, 180 / np.pi, "in deg/s, not rad/s"),
+        (1.0, 0.0, "never changes"),
+    ],
+)
+def test_wrong_units_are_named(squat: Callable[..., Any], acc: float, gyr: float, says: str) -> None:
+    recording = squat(duration_s=10.0, rest_s=0.0).recording
+    assert check_units(to_grid(recording)) == ()
+
+    def other(_: str, s: SensorRecording) -> SensorRecording:
+        assert s.gyr is not None
+        return SensorRecording(s.t, s.acc * acc, s.gyr * gyr)
+
+    doubts = check_units(to_grid(changed(recording, other)))
+    assert {d.sensor for d in doubts} == set(PAIR)
+    assert all(says in d.why for d in doubts)
