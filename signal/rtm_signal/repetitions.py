@@ -19,7 +19,7 @@ from rtm_signal.features import Motion
 from rtm_signal.recording import FloatArray
 from rtm_signal.repetitions_period import candidate_periods
 from rtm_signal.repetitions_single import lone, recognised
-from rtm_signal.repetitions_tiling import PHASES, Tiling, cycles, refine
+from rtm_signal.repetitions_tiling import PHASES, Tiling, at_steps, bank, cycles, refine, tile
 from rtm_signal.segmentation import bouts, is_moving
 
 _RATE_WEIGHT = 0.6
@@ -127,6 +127,21 @@ def _recognised(part: Motion, moving: NDArray[np.bool_], known: Sequence[Movemen
     return [FoundSet(start, end, own, fit=alike, likeness=alike, cycles=float(len(start)))]
 
 
+def tiled_with(part: Motion, moving: NDArray[np.bool_], movement: Movement) -> tuple[FloatArray, FloatArray]:
+    """Start and end (k,), s, of the repetitions of a known movement, as it is: nothing is learned.
+
+    A repetition cut at either end by less than half counts.
+    """
+    step, pad = movement.duration_s / PHASES, int(_EDGE_PAD * PHASES)
+    grid, whole = at_steps(weigh(part, movement.scale), step * part.rate_hz)
+    if len(grid) < PHASES // 2 + 2:
+        return np.zeros(0), np.zeros(0)
+    padded = np.pad(grid, ((pad, pad), (0, 0)), mode="edge")
+    stretches = bank(padded, np.pad(moving[whole], pad), pad)
+    edges = part.t[0] + (tile(stretches, movement.template) - pad) * step
+    return edges[:, 0], edges[:, 1]
+
+
 def learn(calibration: Motion, nominal: int | None = None) -> tuple[Movement, ...]:
     """The movement of a calibration recording, one of each kind it shows (slow, fast, small); () if none.
 
@@ -225,10 +240,7 @@ def _tiled(
     scale: tuple[float, float],
 ) -> FoundSet | None:
     step = period / PHASES
-    at = np.arange(int((len(signal) - 1) / part.rate_hz / step) + 1) * step * part.rate_hz
-    whole = np.minimum(at.astype(np.intp), len(signal) - 2)
-    share = (at - whole)[:, None]
-    grid = signal[whole] * (1 - share) + signal[whole + 1] * share
+    grid, whole = at_steps(signal, step * part.rate_hz)
     active = np.ones(len(grid), bool) if trimmed else moving[whole]
     pad = int(_EDGE_PAD * PHASES) if trimmed else 0
     padded = np.pad(grid, ((pad, pad), (0, 0)), mode="edge")
@@ -244,8 +256,7 @@ def _tiled(
     starts = [cycles(padded, g[:-1], np.diff(g)).mean(axis=0) for g in guesses]
     if last - first >= PHASES:
         starts.append(cycles(padded, np.array([first]), np.array([PHASES]))[0])
-    tilings = [refine(padded, active, template, pad) for template in starts]
-    best = max(tilings, key=lambda tiling: tiling.fit)
+    best = refine(padded, bank(padded, active, pad), starts)
     if len(best.edges) == 0:
         return None
     return _as_set(part, best, step, pad, scale)

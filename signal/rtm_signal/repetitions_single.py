@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rtm_signal.features import Motion
 from rtm_signal.recording import FloatArray
-from rtm_signal.repetitions_tiling import PHASES, cycles, tile
+from rtm_signal.repetitions_tiling import PHASES, at_steps, bank, cycles, tile
 
 _LEAST_EXCURSION = np.radians(4.0)
 """Less is sway, breathing or a shift of weight."""
@@ -58,15 +58,12 @@ def recognised(
     for template, duration in templates:
         for scale in _SCALES:
             step = scale * duration / PHASES * motion.rate_hz
-            at = np.arange(0.0, len(signal) - 1, step)
-            if len(at) < PHASES // 2 + 2:
+            grid, whole = at_steps(signal, step)
+            if len(grid) < PHASES // 2 + 2:
                 continue
-            whole = at.astype(np.intp)
-            share = (at - whole)[:, None]
-            grid = signal[whole] * (1 - share) + signal[whole + 1] * share
             pad = PHASES // 4
             padded = np.pad(grid, ((pad, pad), (0, 0)), mode="edge")
-            edges = tile(padded, np.pad(moving[whole], pad), template, pad)
+            edges = tile(bank(padded, np.pad(moving[whole], pad), pad), template)
             if len(edges) == 0:
                 continue
             shape = cycles(padded, edges[:, 0], edges[:, 1] - edges[:, 0]).mean(axis=0)

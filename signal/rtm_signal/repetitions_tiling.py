@@ -9,7 +9,9 @@ repetitions are found together (in the manner of level building, Myers and Rabin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,48 +49,80 @@ class Tiling:
     template: FloatArray
 
 
-def cycles(signal: FloatArray, start: NDArray[np.int64], length: NDArray[np.int64]) -> FloatArray:
+def cycles(
+    signal: NDArray[np.floating[Any]], start: NDArray[np.int64], length: NDArray[np.int64]
+) -> FloatArray:
     """Stretches of `signal` (n, F) brought to PHASES steps, mean-free: shape of start, + (PHASES, F)."""
-    phase = (np.arange(PHASES) + 0.5) / PHASES
+    phase = (np.arange(PHASES, dtype=signal.dtype) + 0.5) / PHASES
     at = start[..., None] + length[..., None] * phase
     whole = np.clip(at.astype(np.intp), 0, len(signal) - 2)
-    part = (at - whole)[..., None]
+    part = (at - whole)[..., None].astype(signal.dtype)
     out = signal[whole] * (1 - part) + signal[whole + 1] * part
     return np.asarray(out - out.mean(axis=-2, keepdims=True))
 
 
-def tile(
-    signal: FloatArray, moving: NDArray[np.bool_], template: FloatArray, pad: int = 0
-) -> NDArray[np.int64]:
-    """Edges (k, 2) of the repetitions of `template` in `signal` (n, F), sampled PHASES times a usual
-    repetition.
+def at_steps(signal: FloatArray, step: float) -> tuple[FloatArray, NDArray[np.intp]]:
+    """`signal` (n, F) interpolated at every `step` samples, and the sample before each: (m, F), (m,)."""
+    at = np.arange(int((len(signal) - 1) / step) + 1) * step
+    whole = np.minimum(at.astype(np.intp), len(signal) - 2)
+    share = (at - whole)[:, None]
+    return np.asarray(signal[whole] * (1 - share) + signal[whole + 1] * share), whole
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """Every stretch of a signal that could be a repetition, brought to PHASES steps, once for all templates.
+
+    size: samples of the signal; moving: (size,) bool; first, span: (s,) start and length of each stretch;
+    shapes: (s, PHASES F) mean-free; energy: (s,); tempo: (s,) cost of its length; idle: (size - 1,) of a
+    step.
+    """
+
+    size: int
+    moving: NDArray[np.bool_]
+    first: NDArray[np.int64]
+    span: NDArray[np.int64]
+    shapes: NDArray[np.float32]
+    energy: NDArray[np.float32]
+    tempo: FloatArray
+    idle: FloatArray
+
+
+def bank(signal: FloatArray, moving: NDArray[np.bool_], pad: int = 0) -> Bank:
+    """The stretches of `signal` (n, F), sampled PHASES times a usual repetition.
 
     moving: (n,) bool. pad: so many samples at either end are made up; a repetition lies mostly on real ones.
     """
     n = len(signal)
     length = np.arange(round(_SHORTEST * PHASES), round(_LONGEST * PHASES) + 1)
     start = np.arange(max(0, n - length[0]))
-    if len(start) == 0:
-        return np.zeros((0, 2), np.int64)
     first, span = (a.ravel() for a in np.meshgrid(start, length, indexing="ij"))
     real = np.minimum(first + span, n - 1 - pad) - np.maximum(first, pad)
     inside = (first + span <= n - 1) & (real > 0.55 * span)
     first, span = first[inside], span[inside]
-    shapes = cycles(signal, first, span)
-    along = np.einsum("skf,kf->s", shapes, template)
-    energy = np.einsum("skf,skf->s", shapes, shapes)
+    narrow = np.asarray(signal, dtype=np.float32)
+    shapes = np.asarray(cycles(narrow, first, span).reshape(len(first), -1), dtype=np.float32)
+    energy = np.einsum("sk,sk->s", shapes, shapes)
+    tempo = _TEMPO_COST * np.log(span / PHASES) ** 2
+    return Bank(n, moving, first, span, shapes, energy, tempo, _idle_cost(moving, pad))
+
+
+def tile(stretches: Bank, template: FloatArray) -> NDArray[np.int64]:
+    """Edges (k, 2) of the repetitions of `template` (PHASES, F) in the signal of `stretches`."""
+    n = stretches.size
+    if len(stretches.first) == 0:
+        return np.zeros((0, 2), np.int64)
+    along = stretches.shapes @ template.ravel().astype(np.float32)
     own = float((template**2).sum())
-    match = np.clip(along, 0, None) ** 2 / np.maximum(energy * own, 1e-12)
-    cost = 1 - match + _TEMPO_COST * np.log(span / PHASES) ** 2
+    match = np.clip(along, 0, None) ** 2 / np.maximum(stretches.energy * own, 1e-12)
+    cost = 1 - match + stretches.tempo
     good = (cost < 1.0) & (along > _LEAST_SIZE * own)
-    step_cost = _idle_cost(moving, pad)
+    first, span = stretches.first[good], stretches.span[good]
+    step = np.arange(n - 1)
     graph = csr_matrix(
         (
-            np.concatenate([cost[good] + 1e-6, step_cost]),
-            (
-                np.concatenate([first[good], np.arange(n - 1)]),
-                np.concatenate([first[good] + span[good], np.arange(1, n)]),
-            ),
+            np.concatenate([cost[good] + 1e-6, stretches.idle]),
+            (np.concatenate([first, step]), np.concatenate([first + span, step + 1])),
         ),
         shape=(n, n),
     )
@@ -110,21 +144,25 @@ def _idle_cost(moving: NDArray[np.bool_], pad: int) -> FloatArray:
     return np.asarray(cost)
 
 
-def refine(
-    signal: FloatArray,
-    moving: NDArray[np.bool_],
-    template: FloatArray,
-    pad: int = 0,
-    rounds: int = 3,
-) -> Tiling:
-    """Tile, take the mean repetition as the template, and again: the template that the signal itself has."""
-    edges = np.zeros((0, 2), np.int64)
+def refine(signal: FloatArray, stretches: Bank, templates: Sequence[FloatArray], rounds: int = 2) -> Tiling:
+    """Tile, take the mean repetition as the template, and again: the template that the signal itself has.
+
+    templates: first guesses, of which the one that fits best after one round is followed.
+    """
+    best = max((_round(signal, stretches, t) for t in templates), key=lambda tiling: tiling.fit)
     for _ in range(rounds):
-        edges = tile(signal, moving, template, pad)
-        if len(edges) == 0:
-            return Tiling(edges, 0.0, template)
-        template = cycles(signal, edges[:, 0], edges[:, 1] - edges[:, 0]).mean(axis=0)
-    return Tiling(edges, _fit(signal, moving, edges), template)
+        if len(best.edges) == 0:
+            break
+        best = _round(signal, stretches, best.template)
+    return best
+
+
+def _round(signal: FloatArray, stretches: Bank, template: FloatArray) -> Tiling:
+    edges = tile(stretches, template)
+    if len(edges) == 0:
+        return Tiling(edges, 0.0, template)
+    own = cycles(signal, edges[:, 0], edges[:, 1] - edges[:, 0]).mean(axis=0)
+    return Tiling(edges, _fit(signal, stretches.moving, edges), own)
 
 
 def _fit(signal: FloatArray, moving: NDArray[np.bool_], edges: NDArray[np.int64]) -> float:

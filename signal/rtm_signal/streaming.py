@@ -1,0 +1,261 @@
+"""The live counter: the repetition counter's twin for blocks of samples as they arrive.
+
+Orientation, features, learning and tiling are those of the offline path, run on what has arrived so far. The
+movement is learned (from the calibration, else from the first repetitions, then again from more of them);
+in between only the last few repetitions are tiled anew, so that a block costs a millisecond or two. Until
+the movement is known, excursions along its main direction are counted. The offline result corrects the count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.signal import butter, find_peaks, sosfilt, sosfilt_zi
+from vqf import VQF
+
+from rtm_signal import catalogue
+from rtm_signal.features import Motion
+from rtm_signal.features import motion as features_of
+from rtm_signal.orientation import orient
+from rtm_signal.recording import FloatArray, Recording, RecordingError
+from rtm_signal.repetitions import Movement, find_sets, learn, tiled_with
+from rtm_signal.segmentation import is_moving
+from rtm_signal.time_grid import to_grid
+
+Phase = Literal["rest", "out", "back"]
+
+_RATE_HZ = 25.0
+_LOW_PASS_HZ = 4.0
+_TURN_TAU_S = 3.0
+"""Time constant of the high-pass on the turn about the vertical: the causal stand-in for a mean over 8 s."""
+_FIRST_LOOK_S = 5.0
+"""Movement after which the first repetitions are looked for; each later look comes at 1.5 times as much."""
+_NEXT_LOOK = 1.5
+_LONG_REST_S = 6.0
+"""Rest that ends a set: all of it is settled, and the next set is looked at afresh (it may be faster or
+smaller)."""
+_STILL_RAD_S = 0.12
+"""Live, without the rest of the recording to compare with, slower than this is rest."""
+_LOOK_BACK_S = 45.0
+"""How much is learned from: a dozen repetitions; more would cost time and say nothing new."""
+_EVERY_S = 0.5
+"""Between two updates of the count: nobody reads faster."""
+_KEEP = 3
+"""Repetitions kept open at the end of the tiling; older ones are settled."""
+_KEPT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class LiveState:
+    """count: repetitions so far; angle_deg: tilt from the first sample; phase: of the movement now."""
+
+    count: int
+    angle_deg: float
+    phase: Phase
+
+
+class LiveCounter:
+    """Counts one sensor's repetitions while they happen.
+
+    exercise: a catalogue id or `generic`; rate_hz: of the samples; calibration: a recording of the same
+    sensor
+    worn alike, with `calibration_repetitions` in it, nominally. Samples lost on the way must be filled in by
+    the caller (the gateway repeats the last one), since this counter has no clock.
+
+    Raises: UnknownExercise; RecordingError for a rate that is no rate.
+    """
+
+    def __init__(
+        self,
+        exercise: str,
+        rate_hz: float,
+        *,
+        calibration: Recording | None = None,
+        calibration_repetitions: int | None = None,
+    ) -> None:
+        catalogue.get(exercise)
+        if not np.isfinite(rate_hz) or not 8.0 <= rate_hz <= 2000.0:
+            raise RecordingError(f"A sampling rate of {rate_hz:g} Hz cannot be counted live (8 to 2000).")
+        self._rate_hz = rate_hz
+        self._every = max(1, int(rate_hz // _RATE_HZ))
+        self._step = self._every / rate_hz
+        self._filter = VQF(1.0 / rate_hz)
+        self._sos = butter(2, min(_LOW_PASS_HZ, 0.45 * rate_hz), fs=rate_hz, output="sos")
+        self._memory: FloatArray | None = None
+        self._turn = 0.0
+        self._arrived = 0
+        self._rows = np.zeros((0, 7))
+        self._dropped = 0
+        self._first_up: FloatArray | None = None
+        self._known = _learned(calibration, calibration_repetitions)
+        self._movement: Movement | None = self._known[0] if self._known else None
+        self._settled, self._settled_until = 0, 0
+        self._before, self._set_start = 0, 0
+        self._resting = True
+        self._still = 0
+        self._open = 0
+        self._next_look_s = _FIRST_LOOK_S
+        self._moved_s = 0.0
+        self._updated = 0
+        self._angle_deg = 0.0
+        self._phase: Phase = "rest"
+
+    def push(self, acc: FloatArray, gyr: FloatArray) -> LiveState:
+        """Take a block of any size: acc (k, 3) m/s2, gyr (k, 3) rad/s; samples that are no numbers are
+        held."""
+        acc = np.ascontiguousarray(np.atleast_2d(acc), dtype=np.float64)
+        gyr = np.ascontiguousarray(np.atleast_2d(gyr), dtype=np.float64)
+        if acc.shape != gyr.shape or acc.ndim != 2 or acc.shape[1] != 3:
+            raise RecordingError("A block holds as many accelerometer as gyroscope samples, three axes each.")
+        sound = np.isfinite(acc).all(axis=1) & np.isfinite(gyr).all(axis=1)
+        if not sound.all():
+            if not sound.any():
+                return self.state
+            last = np.maximum.accumulate(np.where(sound, np.arange(len(acc)), int(np.argmax(sound))))
+            acc, gyr = acc[last], gyr[last]
+        if len(acc):
+            self._take(acc, gyr)
+            now = self._dropped + len(self._rows)
+            if now - self._updated >= _EVERY_S / self._step:
+                self._updated = now
+                self._update()
+        return self.state
+
+    @property
+    def state(self) -> LiveState:
+        """What is known now."""
+        return LiveState(self._settled + self._open, self._angle_deg, self._phase)
+
+    def _take(self, acc: FloatArray, gyr: FloatArray) -> None:
+        """Orientation and features of a block, causal; every so-manieth row is kept."""
+        out = self._filter.updateBatch(gyr, acc)
+        w, x, y, z = out["quat6D"].T
+        up = np.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], axis=1)
+        if self._first_up is None:
+            self._first_up = up[0]
+        raw = np.concatenate([up, gyr - out["bias"]], axis=1)
+        if self._memory is None:
+            self._memory = np.repeat(sosfilt_zi(self._sos)[:, :, None], 6, axis=2) * raw[0]
+        smooth, self._memory = sosfilt(self._sos, raw, axis=0, zi=self._memory)
+        spin = np.einsum("ij,ij->i", smooth[:, :3], smooth[:, 3:]) / self._rate_hz
+        turn = self._leak(spin)
+        rows = np.column_stack([smooth[:, :3], turn, smooth[:, 3:]])
+        skip = -self._arrived % self._every
+        self._arrived += len(rows)
+        kept = rows[skip :: self._every]
+        self._rows = np.concatenate([self._rows, kept])
+        active = np.flatnonzero(np.linalg.norm(kept[:, 4:], axis=1) > _STILL_RAD_S)
+        self._moved_s += len(active) * self._step
+        self._still = len(kept) - 1 - int(active[-1]) if len(active) else self._still + len(kept)
+        self._angle_deg = float(np.degrees(np.arccos(np.clip(up[-1] @ self._first_up, -1.0, 1.0))))
+
+    def _leak(self, spin: FloatArray) -> FloatArray:
+        """First-order high-pass of the running sum of `spin`."""
+        keep = float(np.exp(-1.0 / (_TURN_TAU_S * self._rate_hz)))
+        one_pole = np.array([[1.0, 0.0, 0.0, 1.0, -keep, 0.0]])
+        turn, _ = sosfilt(one_pole, spin, zi=np.array([[keep * self._turn, 0.0]]))
+        self._turn = float(turn[-1])
+        return np.asarray(turn)
+
+    def _update(self) -> None:
+        if len(self._rows) < 16:
+            return
+        if self._resting and self._still == 0:
+            self._begin_set()
+        if not self._resting:
+            if self._moved_s >= self._next_look_s:
+                self._look()
+            if self._movement is None:
+                self._open = _excursions(self._motion(self._set_start))
+            else:
+                self._tile(self._movement)
+            if self._still * self._step > _LONG_REST_S:
+                self._settle(len(self._rows), self._open)
+                self._resting = True
+        self._phase = _phase(self._motion(self._dropped + max(0, len(self._rows) - 50)))
+        self._forget()
+
+    def _begin_set(self) -> None:
+        """Movement after a long rest."""
+        self._resting = False
+        self._before = self._settled
+        self._moved_s, self._next_look_s = 0.0, _FIRST_LOOK_S
+        margin = round(1.0 / self._step)
+        now = self._dropped + len(self._rows)
+        self._set_start = max(self._settled_until, now - 25 - margin, self._dropped)
+        self._settled_until = self._set_start
+
+    def _look(self) -> None:
+        """Learn the movement of this set anew from what has arrived, and count it from its beginning."""
+        self._next_look_s = _NEXT_LOOK * self._moved_s
+        now = self._dropped + len(self._rows)
+        back = self._motion(max(self._set_start, now - round(_LOOK_BACK_S / self._step)))
+        sets = [s for s in find_sets(back, known=self._known) if len(s.start_s) >= 2]
+        if not sets:
+            return
+        self._movement = max(sets, key=lambda s: len(s.start_s)).movement
+        if self._set_start >= self._dropped:
+            self._settled, self._settled_until = self._before, self._set_start
+
+    def _tile(self, movement: Movement) -> None:
+        """Count the repetitions since the last settled one, and settle all but the last few."""
+        part = self._motion(self._settled_until)
+        if len(part.t) < 8:
+            return
+        start, end = tiled_with(part, is_moving(part), movement)
+        self._open = len(start)
+        if len(start) > 2 * _KEEP:
+            settled = len(start) - _KEEP
+            last = round(float(end[settled - 1] - part.t[0]) / self._step)
+            self._settle(self._settled_until - self._dropped + last, settled)
+
+    def _settle(self, row: int, count: int) -> None:
+        """Count for good what lies before `row` of the rows kept."""
+        self._settled += count
+        self._open -= count
+        self._settled_until = self._dropped + row
+
+    def _forget(self) -> None:
+        """Drop rows that are settled and old: memory stays bounded however long it runs."""
+        if len(self._rows) > 2 * _KEPT_S / self._step:
+            drop = len(self._rows) - round(_KEPT_S / self._step)
+            self._rows = self._rows[drop:]
+            self._dropped += drop
+
+    def _motion(self, first: int) -> Motion:
+        """Features from row `first` on, counted from the very first."""
+        first = max(first, self._dropped)
+        rows = self._rows[first - self._dropped :]
+        t = np.asarray((first + np.arange(len(rows))) * self._step, dtype=np.float64)
+        speed = np.asarray(np.linalg.norm(rows[:, 4:], axis=1), dtype=np.float64)
+        return Motion(t, 1.0 / self._step, rows[:, :4], rows[:, 4:], speed)
+
+
+def _learned(calibration: Recording | None, nominal: int | None) -> Sequence[Movement]:
+    if calibration is None or not calibration.sensors:
+        return ()
+    grid = to_grid(calibration)
+    sensor = next(iter(grid.sensors.values()))
+    return () if sensor.gyr is None else learn(features_of([orient(sensor)]), nominal)
+
+
+def _excursions(motion: Motion) -> int:
+    """Out-and-back movements along the main direction so far: the count before the movement is known."""
+    posture = motion.posture - motion.posture.mean(axis=0)
+    _, _, axes = np.linalg.svd(posture, full_matrices=False)
+    along = posture @ axes[0]
+    size = float(np.ptp(along))
+    if size < np.radians(10.0):
+        return 0
+    peaks = [len(find_peaks(side, prominence=0.45 * size)[0]) for side in (along, -along)]
+    return min(peaks)
+
+
+def _phase(motion: Motion) -> Phase:
+    if float(motion.speed[-5:].mean()) < 0.15:
+        return "rest"
+    distance = np.linalg.norm(motion.posture - motion.posture[0], axis=1)
+    return "out" if distance[-1] >= distance[-5] else "back"
