@@ -134,6 +134,8 @@ def _repetition(timing: Timing, angle: Angle | None, quality: Quality) -> Repeti
             course = np.degrees(angle.angle[inside])
             rom = float(np.ptp(course))
             velocity = float(np.max(np.abs(np.diff(course) / np.diff(angle.t[inside]))))
+        else:
+            quality = replace(quality, flags=(*quality.flags, "gap"))
     return Repetition(
         start_s=timing.start_s,
         peak_s=timing.peak_s,
