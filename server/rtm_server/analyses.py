@@ -12,15 +12,15 @@ from uuid import UUID
 
 import structlog
 from psycopg.types.json import Jsonb
-from rtm_signal import analysis as pipeline
-from rtm_signal import catalogue
-from rtm_signal.recording import Recording, RecordingError
-from rtm_signal.result import Analysis, RangeOfMotion, Withheld
 
 from rtm_server import metrics, reading, rollup
 from rtm_server.errors import CryptoError
 from rtm_server.reading import StoredRecording
 from rtm_server.store import Store, Tx
+from rtm_signal import analysis as pipeline
+from rtm_signal import catalogue
+from rtm_signal.recording import Recording, RecordingError
+from rtm_signal.result import Analysis, RangeOfMotion, Withheld
 
 log = structlog.get_logger(__name__)
 
@@ -41,11 +41,12 @@ WHERE r.tenant_id = %s AND r.recording_id = %s
 """
 
 _INSERT = """
-INSERT INTO analysis (tenant_id, recording_id, analysis_no, patient_id, pipeline_version, data_version, exercise, result,
-                      local_day, zone, kind, doubts, repetitions, holds, minutes, sets, rom_deg, first_at, last_at)
-SELECT %(tenant)s, %(recording)s, coalesce(max(analysis_no), 0) + 1, %(patient)s, %(pipeline_version)s, %(data_version)s,
-       %(exercise)s, %(result)s, %(local_day)s, %(zone)s, %(kind)s, %(doubts)s, %(repetitions)s, %(holds)s, %(minutes)s,
-       %(sets)s, %(rom_deg)s, %(first_at)s, %(last_at)s
+INSERT INTO analysis (tenant_id, recording_id, analysis_no, patient_id, pipeline_version, data_version, exercise,
+                      result, local_day, zone, kind, doubts, repetitions, holds, minutes, sets, rom_deg,
+                      first_at, last_at)
+SELECT %(tenant)s, %(recording)s, coalesce(max(analysis_no), 0) + 1, %(patient)s, %(pipeline_version)s,
+       %(data_version)s, %(exercise)s, %(result)s, %(local_day)s, %(zone)s, %(kind)s, %(doubts)s, %(repetitions)s,
+       %(holds)s, %(minutes)s, %(sets)s, %(rom_deg)s, %(first_at)s, %(last_at)s
 FROM analysis WHERE tenant_id = %(tenant)s AND recording_id = %(recording)s
 """
 
@@ -192,7 +193,7 @@ def _save(tx: Tx, tenant: UUID, recording: UUID, task: _Task, result: Analysis) 
 
 
 def _one_writer(tx: Tx, patient: UUID) -> None:
-    """Two recordings of one day may be analysed at once: the roll-ups of one patient are written one after the other."""
+    """Two recordings of one day may be analysed at once: a patient's roll-ups are written one after the other."""
     tx.execute("SELECT pg_advisory_xact_lock(hashtextextended('daily ' || %s::text, 0))", (patient,))
 
 

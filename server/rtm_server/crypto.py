@@ -56,7 +56,7 @@ class DataKey:
 
     def wrap(self, inner: DataKey, place: bytes) -> bytes:
         """Encrypt another key under this one."""
-        return self.seal(inner._raw, b"key|" + place)  # noqa: SLF001 - same class
+        return self.seal(inner._raw, b"key|" + place)
 
     def unwrap(self, box: bytes, place: bytes) -> DataKey:
         """The inverse of wrap."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import numpy as np
+
 from rtm_signal import chunk as chunks
 from rtm_signal.recording import FloatArray
 

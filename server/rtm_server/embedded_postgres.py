@@ -188,7 +188,7 @@ class EmbeddedPostgres:
         self._socket_dir = self._make_socket_dir()
 
     def _stop_orphan(self) -> None:
-        """A postmaster whose supervisor was killed: stop it cleanly; and wait for backends that outlive a killed one."""
+        """A postmaster whose supervisor was killed: stop it cleanly; wait for backends that outlive a killed one."""
         pid_file = self.pgdata / "postmaster.pid"
         orphans = process.in_folder(self.pgdata)
         if not orphans:
@@ -245,7 +245,7 @@ class EmbeddedPostgres:
         fresh.rename(self.pgdata)
 
     def _make_socket_dir(self) -> Path:
-        """A 0700 folder whose socket path the kernel accepts: in our home, or a fresh one under /tmp when that is too long."""
+        """A 0700 folder whose socket path the kernel accepts: in our home, or under /tmp when that is too long."""
         account = self._settled()
         inside = self.home / "socket"
         if len(os.fsencode(inside / f".s.PGSQL.{_PORT}")) < _SOCKET_PATH_MAX:

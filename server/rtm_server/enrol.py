@@ -16,11 +16,11 @@ from zoneinfo import ZoneInfo
 
 from argon2 import PasswordHasher
 from psycopg.errors import UniqueViolation
-from rtm_signal import chunk as chunks
 
 from rtm_server.crypto import DataKey, patient_place, tenant_place
 from rtm_server.errors import ServerError
 from rtm_server.store import Store, Tx
+from rtm_signal import chunk as chunks
 
 Role = Literal["therapist", "patient", "billing"]
 STREAM_NAMES = ("imu", "acc", "gyr", "mag", "imu9")  # docs/architecture.md: what a wearable may send
@@ -84,8 +84,8 @@ def create_user(
     except UniqueViolation:
         raise EnrolError("this sign-in name is taken") from None
     tx.execute(
-        "INSERT INTO app_user (tenant_id, user_id, role, patient_id, login_index, password_hash, name_enc, practice_role)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+        "INSERT INTO app_user (tenant_id, user_id, role, patient_id, login_index, password_hash, name_enc,"
+        " practice_role) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
         (
             tenant,
             user,
@@ -111,7 +111,8 @@ def create_patient(store: Store, tx: Tx, tenant: UUID, identifiers: Mapping[str,
     key = DataKey.new()
     record = identifiers.get("record_number")
     tx.execute(
-        "INSERT INTO patient (tenant_id, patient_id, data_key, identifiers_enc, record_index) VALUES (%s, %s, %s, %s, %s)",
+        "INSERT INTO patient (tenant_id, patient_id, data_key, identifiers_enc, record_index)"
+        " VALUES (%s, %s, %s, %s, %s)",
         (
             tenant,
             patient,
@@ -151,8 +152,8 @@ def create_episode(
     _zone(timezone)
     episode = uuid4()
     tx.execute(
-        "INSERT INTO episode (tenant_id, episode_id, patient_id, timezone, started, therapist_id, organ_system, discipline,"
-        " therapist_billed, setup_on, device_basis) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "INSERT INTO episode (tenant_id, episode_id, patient_id, timezone, started, therapist_id, organ_system,"
+        " discipline, therapist_billed, setup_on, device_basis) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             tenant,
             episode,
@@ -219,7 +220,7 @@ def prescribe(
     weekdays: Sequence[int] = (1, 2, 3, 4, 5, 6, 7),
     by: UUID | None = None,
 ) -> UUID:
-    """A line of the plan: one of repetitions, holds (each `hold_s`) or minutes per set; weekdays are ISO (1 = Monday)."""
+    """A line of the plan: one of repetitions, holds (each `hold_s`) or minutes a set; weekdays ISO, 1 = Monday."""
     prescription = uuid4()
     tx.execute(
         "INSERT INTO prescription (tenant_id, prescription_id, episode_id, exercise, sets, repetitions, holds, hold_s,"
@@ -270,7 +271,8 @@ def add_sensor(
     """A wearable and the streams it may send. `simulated` sensors give test days."""
     sensor = sensor or uuid4()
     tx.execute(
-        "INSERT INTO sensor (tenant_id, sensor_id, profile, serial, address, simulated) VALUES (%s, %s, %s, %s, %s, %s)",
+        "INSERT INTO sensor (tenant_id, sensor_id, profile, serial, address, simulated)"
+        " VALUES (%s, %s, %s, %s, %s, %s)",
         (tenant, sensor, profile, serial, address, simulated),
     )
     with tx.cursor() as cursor:

@@ -8,6 +8,7 @@ broker after COMMIT too, so that `receive maximum` holds the broker back while t
 from __future__ import annotations
 
 import queue
+import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -18,7 +19,6 @@ from uuid import UUID, uuid4
 import psycopg
 import structlog
 from paho.mqtt.client import Client, MQTTMessage
-from rtm_signal import wire
 
 from rtm_server import ingest_store, metrics
 from rtm_server.ack_journal import AckJournal
@@ -26,6 +26,7 @@ from rtm_server.ingest_items import Message, Read, Refusal, read_message
 from rtm_server.mqtt import RECEIVE_MAXIMUM, connect
 from rtm_server.settings import Settings
 from rtm_server.store import Store, Unavailable
+from rtm_signal import wire
 
 log = structlog.get_logger(__name__)
 
@@ -146,8 +147,11 @@ class Ingest:
 
 
 def run(settings: Settings, store: Store, mqtt_url: str) -> None:
-    """`rtm ingest`: work until SIGTERM (the caller's handler calls `Ingest.stop`; here: until interrupted)."""
-    Ingest(settings, store, mqtt_url).run()
+    """`rtm ingest`: work until SIGTERM or SIGINT, finishing the group at hand."""
+    worker = Ingest(settings, store, mqtt_url)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    worker.run()
 
 
 def commit_group(store: Store, messages: Sequence[Message], now: datetime) -> Group:
@@ -183,7 +187,7 @@ def _commit_tenant(
     try:
         return [ingest_store.commit(store, tenant, items, now)]
     except psycopg.Error as error:
-        log.error("the database refused a group", items=len(items), sqlstate=error.sqlstate)
+        log.warning("the database refused a group", items=len(items), sqlstate=error.sqlstate)
         if len(items) > 1:
             middle = len(items) // 2
             return [

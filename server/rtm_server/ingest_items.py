@@ -117,23 +117,28 @@ def _read_manifest(gateway: UUID, tenant: UUID, data: bytes) -> Read:
 def _manifest_fault(manifest: wire.Manifest, gateway: UUID, tenant: UUID) -> tuple[str, str] | None:
     """(reason, sentence) of the first thing wrong with a manifest that reads well."""
     streams = [(each.stream, each.boot) for each in manifest.streams]
-    if manifest.tenant != tenant:
-        return "wrong_tenant", "The manifest belongs to another clinic than its gateway."
-    if manifest.gateway != gateway:
-        return "wrong_gateway", "The manifest names another gateway than the one that sent it."
-    if not streams:
-        return "no_stream", "The manifest names no sensor."
-    if len(set(streams)) != len(streams):
-        return "stream_twice", "The manifest names a stream twice."
-    if any(each.stream != chunks.stream_id(each.sensor, each.name) for each in manifest.streams):
-        return "unknown_stream", "A stream of the manifest is not one of its sensor."
-    if manifest.revision > 0x7FFF_FFFF or any(each.last > _MAX_INDEX - 1 for each in manifest.streams):
-        return "out_of_range", "A number of the manifest is too large to be true."
-    if not all(_EARLIEST <= at <= _LATEST for at in (manifest.opened_at, manifest.closed_at)):
-        return "out_of_range", "A time of the manifest is no date of this era."
-    if manifest.closed_at < manifest.opened_at:
-        return "out_of_range", "The manifest was closed before it was opened."
-    return None
+    times = (manifest.opened_at, manifest.closed_at)
+    too_large = manifest.revision > 0x7FFF_FFFF or any(each.last >= _MAX_INDEX for each in manifest.streams)
+    strange = any(each.stream != chunks.stream_id(each.sensor, each.name) for each in manifest.streams)
+    faults = (
+        (
+            manifest.tenant != tenant,
+            "wrong_tenant",
+            "The manifest belongs to another clinic than its gateway.",
+        ),
+        (manifest.gateway != gateway, "wrong_gateway", "The manifest names another gateway than its sender."),
+        (not streams, "no_stream", "The manifest names no sensor."),
+        (len(set(streams)) != len(streams), "stream_twice", "The manifest names a stream twice."),
+        (strange, "unknown_stream", "A stream of the manifest is not one of its sensor."),
+        (too_large, "out_of_range", "A number of the manifest is too large to be true."),
+        (
+            not all(_EARLIEST <= at <= _LATEST for at in times),
+            "out_of_range",
+            "A time of the manifest is no date of this era.",
+        ),
+        (times[1] < times[0], "out_of_range", "The manifest was closed before it was opened."),
+    )
+    return next(((reason, why) for wrong, reason, why in faults if wrong), None)
 
 
 def _unreadable(gateway: UUID, data: bytes, reason: str, why: str) -> Refusal:

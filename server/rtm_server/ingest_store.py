@@ -16,13 +16,13 @@ from uuid import UUID, uuid4
 from psycopg.types.json import Jsonb
 from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
-from rtm_signal import chunk as chunks
 
 from rtm_server import job_queue
 from rtm_server.crypto import patient_place, tenant_place
 from rtm_server.errors import ErasedError
 from rtm_server.ingest_items import ChunkItem, ManifestItem, Read, Refusal
 from rtm_server.store import Store, Tx
+from rtm_signal import chunk as chunks
 
 
 @dataclass(slots=True)
@@ -78,7 +78,8 @@ RETURNING stream_id, boot, first_index, n, t_key
 
 _STORED = """
 SELECT c.stream_id, c.boot, c.first_index, c.n, c.t_key, c.sha256
-FROM unnest(%b::uuid[], %b::bigint[], %b::bigint[], %b::integer[], %b::bigint[]) AS k (stream_id, boot, first_index, n, t_key)
+FROM unnest(%b::uuid[], %b::bigint[], %b::bigint[], %b::integer[], %b::bigint[])
+     AS k (stream_id, boot, first_index, n, t_key)
 JOIN chunk c ON c.tenant_id = %b AND (c.stream_id, c.boot, c.first_index, c.n, c.t_key)
                                    = (k.stream_id, k.boot, k.first_index, k.n, k.t_key)
 """
@@ -95,7 +96,7 @@ WHERE excluded.revision > r.revision
 RETURNING recording_id
 """
 
-# Recordings that a new chunk or manifest adds to. Locked in one order, before any job is deferred: see `job_queue.analyse`.
+# Recordings that a new chunk or manifest adds to. Locked in one order, before any job is deferred (see `job_queue`).
 _TOUCHED = """
 SELECT r.recording_id FROM recording r
 WHERE r.tenant_id = %s AND (r.recording_id = ANY(%s) OR r.recording_id IN (
@@ -168,7 +169,7 @@ def _wearers(tx: Tx, tenant: UUID, items: Iterable[Read]) -> dict[UUID, list[_We
 
 
 def _wearer(worn: Sequence[_Wearer], measured: datetime | None, now: datetime) -> _Wearer | None:
-    """Who wore it when it was measured; if the clock fits no assignment, who wears it now (a wrong clock is flagged later)."""
+    """Who wore it when it was measured; if the clock fits no assignment, who wears it now: it is flagged later."""
     for when in (measured, now):
         for each in worn:
             if when is not None and each.at(when):
@@ -314,8 +315,8 @@ def _store_manifest(
     )
     with tx.cursor() as cursor:
         cursor.executemany(
-            "INSERT INTO recording_stream (tenant_id, recording_id, stream_id, boot, sensor_id, name, placement, first_index,"
-            " last_index, lost) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "INSERT INTO recording_stream (tenant_id, recording_id, stream_id, boot, sensor_id, name, placement,"
+            " first_index, last_index, lost) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 (
                     tenant,

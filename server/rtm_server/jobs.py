@@ -11,11 +11,11 @@ from uuid import UUID
 import structlog
 from procrastinate import App, PsycopgConnector, RetryStrategy
 from psycopg import AsyncConnection
-from rtm_signal import analysis as pipeline
 
 from rtm_server import analyses, job_queue, metrics
 from rtm_server.settings import Settings
 from rtm_server.store import Store, Unavailable
+from rtm_signal import analysis as pipeline
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +60,7 @@ def _analyse(store: Store, tenant: UUID, recording: UUID) -> None:
     except Exception as error:
         metrics.ANALYSES.labels("failed").inc()
         # The kind of error only: its text might hold what was measured.
-        log.error("an analysis broke", recording=str(recording), error=type(error).__name__)
+        log.warning("an analysis broke", recording=str(recording), error=type(error).__name__)
         with store.tenant_tx(tenant) as tx:
             tx.execute(
                 "UPDATE recording SET state = 'failed' WHERE tenant_id = %s AND recording_id = %s",

@@ -12,7 +12,6 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from rtm_billing import evaluate
-
 from rtm_server.errors import ServerError
 from rtm_server.store import Tx
 
@@ -118,7 +117,7 @@ def today(tx: Tx, tenant: UUID, now: datetime) -> date:
 
 
 def _data(tx: Tx, tenant: UUID, episode: UUID, *, simulated_counts: bool) -> list[dict[str, Any]]:
-    """Days of simulated sensors are `test`, which no rule counts; in the demo's clinic alone they stand for real ones."""
+    """Days of simulated sensors are `test`, which no rule counts; in the demo's clinic they stand for real ones."""
     return [
         {
             "at": each["first_at"].astimezone(ZoneInfo(each["zone"])).isoformat(),

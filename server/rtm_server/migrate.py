@@ -12,6 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from rtm_server.errors import DatabaseError
@@ -46,12 +47,12 @@ def current(dsn: str) -> str | None:
     try:
         with _engine(dsn).connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()
-    except Exception as error:
+    except (psycopg.Error, SQLAlchemyError, OSError) as error:
         raise DatabaseError(f"the database cannot be asked for its version: {_first_line(error)}") from error
 
 
 def upgrade(dsn: str, *, timescale: bool = False) -> None:
-    """Run what is missing, one at a time whoever calls. `timescale`: make `chunk` a hypertable if the extension is there."""
+    """Run what is missing, one caller at a time. `timescale`: `chunk` as a hypertable if the extension is there."""
     try:
         with _engine(dsn).connect() as connection:
             connection.exec_driver_sql(_LOCK)
@@ -62,7 +63,7 @@ def upgrade(dsn: str, *, timescale: bool = False) -> None:
             config.attributes["timescale"] = timescale and _has_timescale(connection)
             command.upgrade(config, "head")
             connection.commit()
-    except (psycopg.Error, OSError) as error:
+    except (psycopg.Error, SQLAlchemyError, OSError) as error:
         raise DatabaseError(f"the migration did not succeed: {_first_line(error)}") from error
 
 
@@ -83,4 +84,5 @@ def _has_timescale(connection: Connection) -> bool:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return str(cause).strip().partition("\n")[0]

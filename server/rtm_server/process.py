@@ -49,9 +49,8 @@ def _state(pid: int) -> str:
             return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0]
         except (OSError, IndexError):
             return ""
-    answer = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )  # noqa: S603, S607
+    command = ["ps", "-o", "stat=", "-p", str(pid)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a number, no shell
     return answer.stdout.strip()[:1]
 
 

@@ -10,17 +10,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
-from rtm_signal import chunk as chunks
-from rtm_signal.recording import FloatArray, Recording, RecordingError, SensorRecording
 
 from rtm_server import device_time
 from rtm_server.crypto import patient_place
 from rtm_server.store import Store, Tx
+from rtm_signal import chunk as chunks
+from rtm_signal.recording import FloatArray, Recording, RecordingError, SensorRecording
 
 # Chunk starts of one boot lie on a line when the sensor's clock is steady; 20 ms is a sample at 50 Hz. Beyond that
 # (a re-fit, a clock that was stepped) every chunk keeps its own start.
@@ -236,7 +236,7 @@ def _chunks_of(
         name = chunks.ChunkKey(span.stream, row["boot"], row["first_index"], row["n"], row["t_key"])
         plain = key.open(row["ciphertext"], patient_place(tenant, patient, str(name)))
         stored.append(chunks.decode(plain))
-    return stored, min((row["received_at"] for row in rows), default=datetime.max)
+    return stored, min((row["received_at"] for row in rows), default=datetime.max.replace(tzinfo=UTC))
 
 
 def _spans_of(flags: NDArray[np.bool_], low: int) -> Iterable[tuple[int, int]]:

@@ -12,10 +12,9 @@ from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from rtm_server.store import Tx
 from rtm_signal import catalogue
 from rtm_signal.result import Analysis
-
-from rtm_server.store import Tx
 
 # A reading outside this span around its arrival has a wrong clock: stored, shown, never a data day.
 _OLDEST = timedelta(days=7)
@@ -127,7 +126,8 @@ def renew(tx: Tx, tenant: UUID, patient: UUID, days: Sequence[date]) -> None:
         parameters,
     )
     tx.execute(
-        f"INSERT INTO daily ({_COLUMNS}) {DAILY} AND a.patient_id = %(patient)s AND a.local_day = ANY(%(days)s) {_GROUP}",  # noqa: S608 - constants of this module
+        f"INSERT INTO daily ({_COLUMNS}) {DAILY}"
+        f" AND a.patient_id = %(patient)s AND a.local_day = ANY(%(days)s) {_GROUP}",
         parameters,
     )
 

@@ -38,7 +38,7 @@ class Store:
     """A pool of connections and the keys of what they read."""
 
     def __init__(self, dsn: str, master: MasterKey, *, max_size: int = 8, name: str = "homestretch") -> None:
-        """dsn: any sign-in that may become `rtm_app`; opens lazily, so a database that is down does not stop the start."""
+        """dsn: any sign-in that may become `rtm_app`. Opens lazily: a database that is down does not stop the start."""
         self.master = master
         self._pool: ConnectionPool[Tx] = ConnectionPool(
             dsn,

@@ -13,13 +13,13 @@ from uuid import UUID, uuid4
 
 import numpy as np
 from numpy.typing import NDArray
-from rtm_signal import chunk as chunks
-from rtm_signal import wire
 
 from rtm_server import enrol
 from rtm_server.ingest import commit_group
 from rtm_server.ingest_items import Message
 from rtm_server.store import Store
+from rtm_signal import chunk as chunks
+from rtm_signal import wire
 
 
 def scratch_folder(prefix: str) -> Path:

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from rtm_signal import chunk as chunks
-
 from rtm_server import ack_journal, audit, rollup
 from rtm_server.crypto import patient_place
 from rtm_server.errors import CryptoError, ErasedError
 from rtm_server.store import Store, Tx
+from rtm_signal import chunk as chunks
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage, how many of its steps are done, and how many there are."""

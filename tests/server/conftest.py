@@ -1,4 +1,4 @@
-"""Real parts for the server's tests: PostgreSQL as a child of the session, a fresh migrated database a module, a broker."""
+"""Real parts for the server's tests: a PostgreSQL for the session, a fresh database a module, a broker."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+
 from rtm_server import migrate
 from rtm_server.crypto import MasterKey
 from rtm_server.embedded_broker import EmbeddedBroker

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
 from rtm_server import migrate, postgres_binaries, process
 from rtm_server.embedded_broker import free_port
 from rtm_server.embedded_postgres import EmbeddedPostgres, refuse_unsafe
@@ -159,7 +160,7 @@ def test_a_long_path_gets_a_socket_elsewhere(data: Path) -> None:
     deep = data.rename(data.parent / ("d" * 90))
     with EmbeddedPostgres(deep) as server:
         assert execute(server.dsn, "SELECT 1") == [(1,)]
-        elsewhere = Path(psycopg.conninfo.conninfo_to_dict(server.dsn)["host"] or "")
+        elsewhere = Path(str(psycopg.conninfo.conninfo_to_dict(server.dsn)["host"]))
         assert elsewhere.parent != server.home
         assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o700
     assert not elsewhere.exists()
@@ -187,7 +188,7 @@ def test_a_killed_postmaster_is_noticed_and_comes_back(data: Path) -> None:
         killed = server.pid
         assert killed is not None
         os.kill(killed, signal.SIGKILL)
-        while server.pid is not None:  # our child: we reap it, no zombie is taken for a server
+        while server.pid == killed:  # our child: we reap it, no zombie is taken for a server
             time.sleep(0.01)
         dsn = server.start()
         assert server.pid != killed
@@ -270,7 +271,7 @@ def test_data_of_another_version_are_refused_in_words(folder: Path) -> None:
     server = EmbeddedPostgres(folder / "data")
     server.pgdata.mkdir()
     (server.pgdata / "PG_VERSION").write_text("99\n")
-    with pytest.raises(DatabaseError, match="made by PostgreSQL 99, but only version .* is installed"):
+    with pytest.raises(DatabaseError, match=r"made by PostgreSQL 99, but only version .* is installed"):
         server.start()
 
 
@@ -279,7 +280,7 @@ def test_a_damaged_cluster_says_what_postgres_said(data: Path) -> None:
     server.start()
     server.stop()
     (server.pgdata / "postgresql.auto.conf").write_text("nonsense here and there\n")
-    with pytest.raises(DatabaseError, match="stopped while starting: .*FATAL:.*contains errors"):
+    with pytest.raises(DatabaseError, match=r"stopped while starting: .*FATAL:.*contains errors"):
         server.start()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+
 from rtm_server import enrol, ingest, ingest_items
 from rtm_server.ingest_items import Message
 from rtm_server.store import Store, Tx

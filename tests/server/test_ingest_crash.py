@@ -20,6 +20,7 @@ from uuid import uuid4
 
 import pytest
 from paho.mqtt.client import Client, MQTTMessage
+
 from rtm_server import migrate, verify
 from rtm_server.crypto import MasterKey
 from rtm_server.embedded_broker import EmbeddedBroker
@@ -39,7 +40,8 @@ from rtm_server.settings import Settings
 from rtm_server.store import Store
 
 dsn, mqtt, folder, control = sys.argv[1:]
-worker = Ingest(Settings(data_dir=Path(folder), ingest_wait_s=0.01, ingest_batch=4), Store(dsn, MasterKey(bytes(32))), mqtt)
+settings = Settings(data_dir=Path(folder), ingest_wait_s=0.01, ingest_batch=4)
+worker = Ingest(settings, Store(dsn, MasterKey(bytes(32))), mqtt)
 if control == "ack first":
     import time
     from rtm_server import ingest
@@ -48,7 +50,8 @@ if control == "ack first":
         group = ingest.Group({}, [])
         for message in messages:
             owner = store.lookup("gateway", message.gateway.bytes)
-            keys = tuple(str(chunks.peek(item.data).key) for item in wire.unpack_batch(message.payload) if item.kind == wire.CHUNK)
+            items = [item for item in wire.unpack_batch(message.payload) if item.kind == wire.CHUNK]
+            keys = tuple(str(chunks.peek(item.data).key) for item in items)
             group.acks[message.gateway] = wire.Ack(keys)
             group.committed += [(owner[0], key) for key in keys]
         return group  # ... and it would commit some time later
@@ -108,6 +111,14 @@ def server() -> Iterator[EmbeddedPostgres]:
     shutil.rmtree(folder)
 
 
+def kill(server: EmbeddedPostgres) -> None:
+    pid = server.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    while server.pid == pid:
+        time.sleep(0.01)
+
+
 def start_worker(
     server: EmbeddedPostgres, broker: EmbeddedBroker, folder: Path, control: str = "honest"
 ) -> subprocess.Popen[bytes]:
@@ -150,10 +161,7 @@ def test_kill_minus_nine_loses_and_doubles_nothing(
             worker = start_worker(server, broker, tmp_path)
             before = len(gateway.acknowledged)
             wait_for(lambda: len(gateway.acknowledged) > min(before + 10, 120), gateway)
-            assert server.pid is not None
-            os.kill(server.pid, signal.SIGKILL)
-            while server.pid is not None:
-                time.sleep(0.01)
+            kill(server)
             gateway.send()
             server.start()
             wait_for(lambda: len(gateway.acknowledged) == len(items), gateway)
@@ -204,10 +212,7 @@ def test_without_a_database_nothing_is_acknowledged_and_nothing_lost(
         clinic = make_clinic(store)
         items = recording(clinic, 10)
         gateway = Gateway(clinic, broker.url, items)
-        assert server.pid is not None
-        os.kill(server.pid, signal.SIGKILL)
-        while server.pid is not None:
-            time.sleep(0.01)
+        kill(server)
         worker = start_worker(server, broker, tmp_path)
         try:
             until = time.monotonic() + 2.0

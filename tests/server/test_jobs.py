@@ -8,6 +8,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
+
 from rtm_server import analyses, jobs
 from rtm_server.ingest import commit_group
 from rtm_server.settings import Settings

@@ -20,14 +20,14 @@ def add_day(tx: Tx, clinic: Clinic, day: date, *, kind: str | None = "sensor") -
     recording = uuid4()
     at = datetime(day.year, day.month, day.day, 10, tzinfo=NEW_YORK)
     tx.execute(
-        "INSERT INTO recording (tenant_id, recording_id, patient_id, episode_id, gateway_id, opened_at, closed_at, closed_by,"
-        " revision, manifest, zone, simulated, state) VALUES (%s, %s, %s, %s, %s, %s, %s, 'stop', 1, '{}', %s, false,"
-        " 'analysed')",
+        "INSERT INTO recording (tenant_id, recording_id, patient_id, episode_id, gateway_id, opened_at, closed_at,"
+        " closed_by, revision, manifest, zone, simulated, state)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, 'stop', 1, '{}', %s, false, 'analysed')",
         (clinic.tenant, recording, clinic.patient, clinic.episode, clinic.gateway, at, at, clinic.zone),
     )
     tx.execute(
-        "INSERT INTO analysis (tenant_id, recording_id, analysis_no, patient_id, pipeline_version, data_version, exercise,"
-        " result, local_day, zone, kind, repetitions, sets, first_at, last_at)"
+        "INSERT INTO analysis (tenant_id, recording_id, analysis_no, patient_id, pipeline_version, data_version,"
+        " exercise, result, local_day, zone, kind, repetitions, sets, first_at, last_at)"
         " VALUES (%s, %s, 1, %s, 'test', 1, 'squat', '{}', %s, %s, %s, 10, 1, %s, %s)",
         (clinic.tenant, recording, clinic.patient, day, clinic.zone, kind, at, at),
     )
@@ -39,8 +39,9 @@ def add_time(
     entry = uuid4()
     row = {"supersedes": None, "voided": False, **more}
     tx.execute(
-        "INSERT INTO time_entry (tenant_id, entry_id, episode_id, author_id, role, started_at, ended_at, activity, contact,"
-        " entered_at, supersedes, voided) VALUES (%s, %s, %s, %s, 'therapist', %s, %s, 'call', %s, %s, %s, %s)",
+        "INSERT INTO time_entry (tenant_id, entry_id, episode_id, author_id, role, started_at, ended_at,"
+        " activity, contact, entered_at, supersedes, voided)"
+        " VALUES (%s, %s, %s, %s, 'therapist', %s, %s, 'call', %s, %s, %s, %s)",
         (
             clinic.tenant,
             entry,
@@ -125,17 +126,18 @@ def test_visits_spend_and_other_services_go_in(clinic: Clinic) -> None:
         start_in_march(tx, clinic)
         key = (clinic.tenant, uuid4(), clinic.episode)
         tx.execute(
-            "INSERT INTO visit (tenant_id, visit_id, episode_id, visited_on, services, entered_by) VALUES (%s, %s, %s, %s,"
-            """ '[{"code": "97110", "minutes": 33, "assistant_minutes": 0}]', %s)""",
+            "INSERT INTO visit (tenant_id, visit_id, episode_id, visited_on, services, entered_by)"
+            """ VALUES (%s, %s, %s, %s, '[{"code": "97110", "minutes": 33, "assistant_minutes": 0}]', %s)""",
             (*key, MARCH, clinic.therapist),
         )
         tx.execute(
-            "INSERT INTO therapy_spend (tenant_id, spend_id, episode_id, spent_on, amount) VALUES (%s, %s, %s, %s, 310)",
+            "INSERT INTO therapy_spend (tenant_id, spend_id, episode_id, spent_on, amount)"
+            " VALUES (%s, %s, %s, %s, 310)",
             (*key, MARCH),
         )
         tx.execute(
             "INSERT INTO other_service (tenant_id, service_id, episode_id, detail) VALUES (%s, %s, %s,"
-            """ '{"kind": "code", "code": "99454", "from": "2026-03-01", "to": "2026-03-30", "same_practitioner": true}')""",
+            """ '{"kind": "code", "code": "99454", "from": "2026-03-01", "to": "2026-03-30"}')""",
             key,
         )
         case = ledger.case(tx, clinic.tenant, clinic.episode, date(2026, 5, 1))

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+
 from rtm_server import analyses, audit, ingest, verify
 from rtm_server.ack_journal import AckJournal
 from rtm_server.crypto import MasterKey

@@ -13,14 +13,15 @@ END $$;
 GRANT USAGE ON SCHEMA public TO rtm_app;
 
 DO $$
-DECLARE t text;
+DECLARE
+    t text;
+    mine text := 'tenant_id = nullif(current_setting(''app.tenant'', true), '''')::uuid';
 BEGIN
     FOR t IN SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
              WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', t);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', t);
-        EXECUTE format('CREATE POLICY of_tenant ON %I USING (tenant_id = nullif(current_setting(''app.tenant'', true), '''')::uuid)'
-                       ' WITH CHECK (tenant_id = nullif(current_setting(''app.tenant'', true), '''')::uuid)', t);
+        EXECUTE format('CREATE POLICY of_tenant ON %I USING (%s) WITH CHECK (%s)', t, mine, mine);
         EXECUTE format('GRANT SELECT, INSERT, UPDATE ON %I TO rtm_app', t);
     END LOOP;
 END $$;
@@ -30,14 +31,16 @@ GRANT SELECT ON analysis_current, time_entry_current TO rtm_app;
 GRANT DELETE ON directory, session, daily, recording_stream TO rtm_app;
 
 -- Append only: no right, and a trigger for whoever has the right.
-REVOKE UPDATE ON audit, time_entry, chunk, analysis, correction, claim_line_event, quarantine, pain_report, message FROM rtm_app;
+REVOKE UPDATE ON audit, time_entry, chunk, analysis, correction, claim_line_event, quarantine, pain_report, message
+    FROM rtm_app;
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN RAISE EXCEPTION 'table % is append only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege'; END $$;
 DO $$
 DECLARE t text;
 BEGIN
     FOREACH t IN ARRAY ARRAY['audit', 'time_entry', 'analysis', 'correction', 'claim_line_event'] LOOP
-        EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION refuse_change()', t);
+        EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %I'
+                       ' FOR EACH ROW EXECUTE FUNCTION refuse_change()', t);
         EXECUTE format('CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON %I EXECUTE FUNCTION refuse_change()', t);
     END LOOP;
 END $$;
