@@ -82,6 +82,8 @@ def find_sets(motion: Motion, *, trimmed: bool = False, known: Sequence[Movement
     if len(motion.t) < 8:
         return []
     moving = is_moving(motion)
+    if not moving.any():
+        return []
     found: list[FoundSet] = []
     if trimmed:
         one = _best(motion, moving, trimmed=True, known=known)
@@ -241,7 +243,7 @@ def _tiled(
 ) -> FoundSet | None:
     step = period / PHASES
     grid, whole = at_steps(signal, step * part.rate_hz)
-    active = np.ones(len(grid), bool) if trimmed else moving[whole]
+    active = moving[whole]
     pad = int(_EDGE_PAD * PHASES) if trimmed else 0
     padded = np.pad(grid, ((pad, pad), (0, 0)), mode="edge")
     active = np.pad(active, pad)
@@ -259,11 +261,12 @@ def _tiled(
     best = refine(padded, bank(padded, active, pad), starts)
     if len(best.edges) == 0:
         return None
-    return _as_set(part, best, step, pad, scale)
+    return _as_set(part, moving, best, step, pad, scale)
 
 
 def _as_set(
     part: Motion,
+    moving: NDArray[np.bool_],
     tiling: Tiling,
     step: float,
     pad: int,
@@ -272,7 +275,8 @@ def _as_set(
     first, last = float(part.t[0]), float(part.t[-1])
     edges = first + (tiling.edges - pad) * step
     usual = float(np.median(edges[:, 1] - edges[:, 0]))
-    outside = max(0.0, edges[0, 0] - first) + max(0.0, last - edges[-1, 1])
+    at_edges = (part.t < edges[0, 0]) | (part.t > edges[-1, 1])
+    outside = float((at_edges & moving).sum()) / part.rate_hz
     own = Movement(tiling.template, scale, usual, len(edges))
     return FoundSet(
         start_s=np.clip(edges[:, 0], first, last),

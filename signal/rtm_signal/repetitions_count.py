@@ -106,12 +106,12 @@ _LEAST_EDGE = 0.12
 
 
 def _left_over(found: FoundSet, motion: Motion) -> tuple[float, float]:
-    """Time before the first and after the last repetition, in usual repetitions."""
-    usual = found.movement.duration_s
-    return (
-        max(0.0, float(found.start_s[0] - motion.t[0])) / usual,
-        max(0.0, float(motion.t[-1] - found.end_s[-1])) / usual,
-    )
+    """Movement before the first and after the last repetition, in usual repetitions."""
+    usual = found.movement.duration_s * motion.rate_hz
+    moving = is_moving(motion)
+    before = moving & (motion.t < found.start_s[0])
+    after = moving & (motion.t > found.end_s[-1])
+    return float(before.sum()) / usual, float(after.sum()) / usual
 
 
 def _room(found: FoundSet, motion: Motion) -> int:
