@@ -73,6 +73,10 @@ class Client:
         await self._characteristics[key.lower()].subscribe(lambda value: box.append(bytes(value)))
         return box
 
+    async def unsubscribe(self, key: str) -> None:
+        """End a subscription."""
+        await self._characteristics[key.lower()].unsubscribe()
+
     async def ask(self, key: str, value: bytes, answers: list[bytes]) -> bytes:
         """Write, and return the next notification of a box."""
         before = len(answers)

@@ -73,6 +73,8 @@ class Firmware:
         self.serial, self.clock, self.boot = serial, clock, boot
         self.battery = battery or Battery(playback.now)
         self.range_g, self.range_dps = 16, 2000
+        self.told_rate_hz: float | None = None
+        """Fault: the rate it claims instead of the one it has."""
         self.flash = FlashRing(flash_samples)
         self.next_index = 0
         self._native, self._track, self._playback = track, track, playback
@@ -89,8 +91,8 @@ class Firmware:
 
     @property
     def rate_mhz(self) -> int:
-        """Samples per 1000 s."""
-        return round(self.rate_hz * 1000.0)
+        """Samples per 1000 s, as told."""
+        return round((self.told_rate_hz or self.rate_hz) * 1000.0)
 
     def start_run(self) -> None:
         """Begin to sample; nothing where it samples already."""
@@ -150,9 +152,12 @@ class Firmware:
         self.range_g = next((r for r in self.RANGES_G if r >= g), self.RANGES_G[-1])
         self.range_dps = next((r for r in self.RANGES_DPS if r >= dps), self.RANGES_DPS[-1])
 
-    def reboot(self) -> None:
-        """Sampling ends, counters restart, the boot number grows; flash, rate and range are kept."""
+    def reboot(self, *, boot: int | None = None) -> None:
+        """Sampling ends, counters restart, the boot number grows; flash, rate and range are kept.
+
+        boot: fault: the number it comes up with instead, such as one that was used before.
+        """
         self.stop_run()
-        self.boot += 1
+        self.boot = self.boot + 1 if boot is None else boot
         self.next_index = 0
         self.clock.restart()

@@ -165,10 +165,12 @@ def _three(
 
 @dataclass(frozen=True, slots=True)
 class Felt:
-    """An ideal sensor aligned with its segment: orientation (n, 4) to world, acc (n, 3) m/s2, gyr (n, 3)
+    """An ideal sensor aligned with its segment: orientation (n, 4) to world, position (n, 3) m, acc (n, 3)
+    m/s2, gyr (n, 3)
     rad/s, mag (n, 3) uT."""
 
     orientation: FloatArray
+    position: FloatArray
     acc: FloatArray
     gyr: FloatArray
     mag: FloatArray
@@ -194,6 +196,7 @@ def feel(
         back = conjugate(q)
         felt[name] = Felt(
             q,
+            p1,
             rotate(back, acceleration - GRAVITY),
             log(turn) / (2.0 * step_s),
             rotate(back, np.broadcast_to(MAGNETIC_FIELD_UT, acceleration.shape)),

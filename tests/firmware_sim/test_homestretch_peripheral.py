@@ -17,6 +17,8 @@ from bumble.pairing import PairingConfig, PairingDelegate
 
 from rtm_firmware_sim.air import Air
 from rtm_firmware_sim.central import Client, until
+from rtm_firmware_sim.firmware import Battery
+from rtm_firmware_sim.flash import FlashRing
 from rtm_firmware_sim.profiles.homestretch import Homestretch, frame
 from rtm_firmware_sim.simulate import wear
 from rtm_signal.recording import Recording, SensorRecording
@@ -353,6 +355,42 @@ def test_the_button_begins_and_ends_a_run(play: Play, moving: Moving) -> None:
             await until(lambda: len(client.received[EVENT]) == 4)
             assert [raw[:2] for raw in client.received[EVENT]] == [b"\1\1", b"\4\0", b"\1\1", b"\5\0"]
             assert {len(raw) for raw in client.received[EVENT]} == {14}
+
+    play(scene())
+
+
+def test_events_of_battery_flash_and_the_recordings_end(play: Play, moving: Moving) -> None:
+    async def scene() -> None:
+        async with Air() as air:
+            sensor = await put_on(air, moving(1.0), speed=10.0)
+            sensor.firmware.flash = FlashRing(110)
+            sensor.firmware.battery = Battery(lambda: 0.0, percent=9.0)
+            client = await paired(air, sensor)
+            await command(client, 1, 1, b"\x0a")
+            await until(lambda: len(client.received[EVENT]) == 3)
+            kinds = [(raw[0], raw[1]) for raw in client.received[EVENT]]
+            assert kinds[0] == (2, 9)
+            assert sorted(kind for kind, _ in kinds) == [2, 3, 5]
+            assert struct.unpack_from("<I", client.received[EVENT][0], 2)[0] == sensor.firmware.boot
+
+    play(scene())
+
+
+def test_without_a_subscription_it_only_samples(play: Play, moving: Moving) -> None:
+    async def scene() -> None:
+        async with Air() as air:
+            sensor = await put_on(air, moving(), loop=True)
+            client = await paired(air, sensor)
+            await command(client, 1, 1, b"\x01")
+            await until(lambda: len(client.received[DATA]) > 3)
+            await client.unsubscribe(DATA)
+            _, data = await command(client, 5, 2)
+            assert data[0] == 0b001  # sampling, not streaming
+            sensor.firmware.told_rate_hz = 50.0  # a liar
+            assert struct.unpack_from("<I", await client.read(INFORMATION), 28)[0] == 50_000
+            same = sensor.firmware.boot
+            sensor.reboot(boot=same)
+            assert sensor.firmware.boot == same
 
     play(scene())
 

@@ -431,3 +431,32 @@ def test_a_sensor_advertises_again_after_a_lost_link(play: Play, moving: Moving,
             await until(lambda: not client.central.connections)
 
     play(scene())
+
+
+@pytest.mark.parametrize(
+    ("profile", "door", "start", "data"),
+    [
+        ("polar-pmd", PMD_CONTROL, bytes.fromhex("02 02 00 01 64 00 01 01 10 00 02 01 08 00"), PMD_DATA),
+        ("movesense-gsp", GSP_WRITE, b"\x01\x63/Meas/IMU6/104", GSP_NOTIFY),
+        ("witmotion", WIT_WRITE, b"\xff\xaa\x69\x88\xb5", WIT_NOTIFY),
+    ],
+)
+def test_one_seed_gives_the_same_bytes(
+    play: Play, moving: Moving, profile: str, door: str, start: bytes, data: str
+) -> None:
+    runs: list[bytes] = []
+
+    async def scene(pause: float) -> None:
+        async with Air() as air:
+            sensor = await put_on(air, profile, moving(1.0), speed=10.0, seed=5)
+            client = await Client.connect(air, sensor)
+            await asyncio.sleep(pause)
+            box = await client.subscribe(data)
+            await client.write(door, start)
+            await asyncio.sleep(0.4)
+            runs.append(b"".join(box))
+
+    play(scene(0.0))
+    play(scene(0.13))
+    assert len(runs[0]) > 500
+    assert runs[0] == runs[1]

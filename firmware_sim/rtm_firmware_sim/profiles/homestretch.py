@@ -37,6 +37,8 @@ SAMPLE_BYTES = 2 * CHANNELS
 FIFO_S = 10.0
 """A live stream further behind than this skips to the present; the flash has the rest."""
 READ_BLOCK = 4096
+BATTERY_LOW, FLASH_FULL = (15, 5), (80, 95)
+"""Percentages at which an event is sent."""
 
 
 def uuid(number: int) -> UUID:
@@ -122,8 +124,9 @@ class Homestretch(Peripheral):
         self._playback = playback
         self._streaming = False
         self._stream_index = 0
-        self._reading = False
+        self._reading = self._stopped = False
         self._cancel_read = False
+        self._warned: set[tuple[EventKind, int]] = set()
         notify = Properties.NOTIFY
         self._information = characteristic(
             uuid(2), Properties.READ, read=lambda _c: self.information(), encrypted=True
@@ -134,6 +137,7 @@ class Homestretch(Peripheral):
         self._data = characteristic(uuid(4), notify, encrypted=True)
         self._flash = characteristic(uuid(5), notify, encrypted=True)
         self._event = characteristic(uuid(6), notify, encrypted=True)
+        self._data.on("subscription", self._on_data_subscription)
         self._commands: dict[Op, Callable[..., bytes]] = {
             Op.START: self._start_streaming,
             Op.STOP: self._stop,
@@ -160,6 +164,10 @@ class Homestretch(Peripheral):
 
     def on_disconnected(self) -> None:
         self._streaming = self._reading = False
+
+    def _on_data_subscription(self, _connection: Connection, notify: bool, _indicate: bool) -> None:
+        if not notify:
+            self._streaming = False  # sampling goes on to flash
 
     def information(self) -> bytes:
         """The Information characteristic, 48 bytes."""
@@ -216,6 +224,7 @@ class Homestretch(Peripheral):
 
     def _start_streaming(self, batch: int) -> bytes:
         f = self.firmware
+        self._stopped = False
         if not f.sampling:
             self._stream_index = f.next_index
             f.start_run()
@@ -230,6 +239,7 @@ class Homestretch(Peripheral):
         return struct.pack("<III", f.boot, self._stream_index, tick & 0xFFFFFFFF)
 
     def _stop(self) -> bytes:
+        self._stopped = True
         self.firmware.stop_run()
         return struct.pack("<II", self.firmware.boot, self.firmware.next_index)
 
@@ -327,7 +337,20 @@ class Homestretch(Peripheral):
                 await self._send_live(stored, most, whole=f.sampling)
             elif not f.sampling:
                 self._streaming = False
-        # The run ended: nothing more will come until the next START.
+                if not self._stopped:  # the recording is over
+                    await self._send_event(EventKind.RUN_ENDED, 0)
+            await self._warn()
+
+    async def _warn(self) -> None:
+        """Events of battery and flash, each level once."""
+        f = self.firmware
+        battery, used = f.battery.percent(), round(f.flash.used() * 100)
+        reached = [(EventKind.BATTERY_LOW, level, battery) for level in BATTERY_LOW if battery <= level]
+        reached += [(EventKind.FLASH_NEARLY_FULL, level, used) for level in FLASH_FULL if used >= level]
+        for kind, level, value in reached:
+            if (kind, level) not in self._warned:
+                self._warned.add((kind, level))
+                await self._send_event(kind, value)
 
     async def _send_live(self, stored: Stored, most: int, *, whole: bool) -> None:
         """Frames of `most` samples; the rest of a stretch waits for more unless the run or the stretch is
@@ -364,9 +387,10 @@ class Homestretch(Peripheral):
         f = self.firmware
         await self.notify(self._event, struct.pack("<BBIQ", kind, value, f.boot, f.clock.tick()))
 
-    def reboot(self) -> None:
-        """Fault: the firmware restarts; the link is lost with it."""
-        self.firmware.reboot()
+    def reboot(self, *, boot: int | None = None) -> None:
+        """Fault: the firmware restarts (with a boot number of its own if told); the link is lost with it."""
+        self.firmware.reboot(boot=boot)
+        self._warned.clear()
         self.drop_link()
 
 
