@@ -14,6 +14,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
+from rtm_gateway import outbox as outbox_module
 from rtm_gateway import uplink as uplink_module
 from rtm_gateway.outbox import Entry, Outbox
 from rtm_gateway.uplink import Broker, Uplink, UplinkError
@@ -83,8 +84,10 @@ def test_everything_arrives_once_and_the_outbox_is_empty(
 
 
 def test_a_broker_that_dies_and_forgets_loses_nothing(
-    broker: Any, outbox: Outbox, kit: SimpleNamespace
+    broker: Any, outbox: Outbox, kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What a broker took while nobody was subscribed again is gone, and comes again when it is overdue."""
+    monkeypatch.setattr(outbox_module, "RESEND_AFTER_S", 1.0)
     server = kit.server(broker)
     entries = [entry(n) for n in range(900)]
 
