@@ -16,6 +16,7 @@ from bumble.transport import open_transport
 from rtm_firmware_sim.air import Air
 from rtm_firmware_sim.central import Client, until
 from rtm_firmware_sim.link import RadioConditions
+from rtm_firmware_sim.profiles import homestretch
 from rtm_firmware_sim.profiles.homestretch import Homestretch
 from rtm_firmware_sim.simulate import wear
 from rtm_signal.recording import Recording, SensorRecording
@@ -23,7 +24,7 @@ from rtm_signal.recording import Recording, SensorRecording
 Play = Callable[[Coroutine[Any, Any, None]], None]
 Moving = Callable[..., SensorRecording]
 
-CONTROL, DATA = (f"4ef8{k:04x}-139d-493c-9069-c0b6411e52e4" for k in (3, 4))
+CONTROL, DATA, FLASH = (f"4ef8{k:04x}-139d-493c-9069-c0b6411e52e4" for k in (3, 4, 5))
 BAD_RADIO = RadioConditions(interval_s=0.01, loss=0.3, packets_per_event=2, supervision_s=0.3)
 
 
@@ -91,6 +92,35 @@ def test_a_short_range_loss_holds_packets_back_and_loses_none(play: Play, moving
             assert len(box) == held
             await until(lambda: len(box) == 100)
             assert [raw[0] for raw in box] == list(range(100))
+
+    play(scene())
+
+
+def test_a_link_too_slow_skips_live_frames_and_flash_has_them(
+    play: Play, moving: Moving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(homestretch, "FIFO_S", 0.3)
+    slow = RadioConditions(interval_s=0.04, packets_per_event=1)
+
+    async def scene() -> None:
+        async with Air(slow) as air:
+            recording = moving(3.0)
+            sensor = await put_on(air, recording)
+            client = await Client.connect(air, sensor)
+            await client.connection.pair()
+            await client.subscribe(FLASH)
+            box = await stream(client, 1)
+            await until(lambda: not sensor.firmware.sampling, 20.0)
+            await asyncio.sleep(0.5)
+            indices = [struct.unpack_from("<H", raw)[0] for raw in box]
+            assert indices == sorted(set(indices))
+            assert max(np.diff(indices)) > 1
+            air.link.conditions = None
+            ask = bytes([6, 1]) + struct.pack("<III", sensor.firmware.boot, 0, 1000)
+            await client.write(CONTROL, ask)
+            frames = client.received[FLASH]
+            await until(lambda: sum((len(raw) - 8) // 12 for raw in frames) == 300)
+            assert [struct.unpack_from("<H", raw)[0] for raw in frames] == list(range(0, 300, 19))
 
     play(scene())
 
