@@ -94,6 +94,8 @@ class Air:
                 transport = await open_transport(moniker)
                 self._closing.push_async_callback(transport.close)
                 self._spare(transport.source, transport.sink, plain=moniker.startswith("vhci"))
+        except SimulatorError:
+            raise
         except (OSError, ValueError, RuntimeError) as error:
             raise SimulatorError(f"The transport {moniker} cannot be opened: {error}.") from error
 

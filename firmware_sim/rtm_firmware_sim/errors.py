@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 
-class SimulatorError(Exception):
+class SimulatorError(ValueError):
     """The simulator cannot do what was asked; the message is one plain sentence."""
