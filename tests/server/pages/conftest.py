@@ -117,6 +117,18 @@ def https_client(pages_store: Store, settings: WebSettings) -> Iterator[httpx.Cl
 
 
 @pytest.fixture
+def client_now(pages_store: Store, settings: WebSettings) -> Iterator[httpx.Client]:
+    """By the real clock, for data that came through the real ingest."""
+    app = create_app(settings, pages_store, passwords=QUICK)
+    headers = {"sec-fetch-site": "same-origin"}
+    with (
+        serving(app, settings) as found,
+        httpx.Client(base_url=found, headers=headers, timeout=60, trust_env=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
 def client(address: str) -> Iterator[httpx.Client]:
     """A browser's manners without the browser."""
     headers = {"sec-fetch-site": "same-origin"}
