@@ -99,9 +99,14 @@ class Adapter:
             self._transport = await open_transport(self._moniker)
             device = Device.with_hci("gateway", self._address, self._transport.source, self._transport.sink)
             device.keystore = self.keystore
-            # Just Works with LE Secure Connections: a sensor has neither screen nor keys.
+            # Just Works with LE Secure Connections: a sensor has neither screen nor keys. The identity is the
+            # address we connect with, or a sensor would file its bond under the controller's public one.
             device.pairing_config_factory = lambda _: PairingConfig(
-                sc=True, mitm=False, bonding=True, delegate=PairingDelegate()
+                sc=True,
+                mitm=False,
+                bonding=True,
+                delegate=PairingDelegate(),
+                identity_address_type=PairingConfig.AddressType.RANDOM,
             )
             async with asyncio.timeout(10):
                 await device.power_on()
@@ -258,6 +263,22 @@ def parse_advertising(structures: list[tuple[Any, bytes]]) -> AdvertisingFields:
     return fields
 
 
+class _GattClient(gatt_client.Client):
+    """bumble's client, without the text it makes of every notification for a log that nobody reads."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.direct: dict[int, NotifyCallback] = {}
+
+    def on_gatt_pdu(self, att_pdu: att.ATT_PDU) -> None:
+        if isinstance(att_pdu, att.ATT_Handle_Value_Notification):
+            callback = self.direct.get(att_pdu.attribute_handle)
+            if callback is not None:
+                callback(bytearray(att_pdu.attribute_value))
+                return
+        super().on_gatt_pdu(att_pdu)
+
+
 class BumbleClient(BaseBleakClient):
     """Client back end: one GATT client connection."""
 
@@ -283,6 +304,7 @@ class BumbleClient(BaseBleakClient):
         else:
             raise BleakError("a bare address needs radio=; scan first and pass the BLEDevice")
         self._connection: Connection | None = None
+        self._client: _GattClient | None = None
         self._gone: asyncio.Future[None] | None = None
         self._abandoned: set[asyncio.Future[Any]] = set()
         self.disconnect_reason: int | None = None
@@ -308,6 +330,7 @@ class BumbleClient(BaseBleakClient):
         connection = await self._open_connection(timeout)
         self._gone = asyncio.get_running_loop().create_future()
         self._connection = connection
+        self._client = connection.gatt_client = _GattClient(connection)
         connection.on(Connection.EVENT_DISCONNECTION, self._on_disconnection)
         try:
             async with asyncio.timeout(timeout):
@@ -347,7 +370,8 @@ class BumbleClient(BaseBleakClient):
                     raise
                 raise BleakError("the radio was lost while connecting") from None
             except (core.TimeoutError, TimeoutError) as error:
-                await self._cancel_pending(device)
+                if not isinstance(error, core.TimeoutError):  # bumble cancels its own
+                    await self._cancel_pending(device)
                 raise TimeoutError(f"no answer from {self.address} in {timeout:g} s") from error
             except (core.ConnectionError, hci.HCI_Error) as error:
                 raise BleakDeviceNotFoundError(
@@ -448,10 +472,10 @@ class BumbleClient(BaseBleakClient):
 
     # GATT
 
-    def _need(self) -> gatt_client.Client:
-        if self._connection is None:
+    def _need(self) -> _GattClient:
+        if self._connection is None or self._client is None:
             raise BleakError("Not connected")
-        return self._connection.gatt_client
+        return self._client
 
     async def _race(self, operation: Coroutine[Any, Any, _T]) -> _T:
         """Run an operation until it ends or the link does.
@@ -543,10 +567,16 @@ class BumbleClient(BaseBleakClient):
         def deliver(value: bytes) -> None:
             callback(bytearray(value))
 
-        await self._secured(lambda: client.subscribe(proxy, deliver))
+        client.direct[characteristic.handle] = callback  # indications go bumble's way, to be confirmed
+        try:
+            await self._secured(lambda: client.subscribe(proxy, deliver))
+        except BleakError:
+            client.direct.pop(characteristic.handle, None)
+            raise
 
     async def stop_notify(self, characteristic: BleakGATTCharacteristic) -> None:
         client = self._need()
+        client.direct.pop(characteristic.handle, None)
         await self._gatt(client.unsubscribe(characteristic.obj))
 
 
