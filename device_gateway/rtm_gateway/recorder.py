@@ -37,6 +37,8 @@ PREROLL_S: Final = 5.0
 """Kept in memory while nothing is recorded, so that motion opens a recording before the movement began."""
 PASSED_BY_EVERY_S: Final = 60.0
 """How often the spans that belong to no recording are written down."""
+REST_S: Final = 10.0
+"""After Stop, movement opens nothing until somebody rested so long: who puts the sensor away still moves."""
 _WAITING_LIMIT: Final = 256 << 20  # bytes of samples held while the outbox cannot write
 
 
@@ -84,6 +86,8 @@ class Recorder:
         self._chunks: list[Chunk] = []
         self._manifests: list[Manifest] = []
         self._life_changed = False
+        self._rest_first = False
+        self._moved_at = 0.0
         self._passed_by: set[UUID] = set()
         self._passed_by_at = time.monotonic()
         self._wake = asyncio.Event()
@@ -144,6 +148,7 @@ class Recorder:
             if key.sensor not in self._sensors or not self._sensors[key.sensor].has_flash:
                 self._lose(key, self._spans.missing(key, first, end))
         _log.info("recording closed", extra={"recording": str(self._life.recording), "by": by})
+        self._rest_first = by == "stop"
         self._chunks += self._sealer.flush()
         manifest = self._life.close(by, datetime.now(UTC))
         if manifest is not None:
@@ -242,8 +247,13 @@ class Recorder:
     def _watch_motion(self, stream: _Stream, block: SampleBlock) -> None:
         if not stream.motion.feed(block):
             return
-        self._life.moved(time.monotonic())
-        if self._open_on_motion and self._life.recording is None and stream.motion.moving:
+        now = time.monotonic()
+        if now - self._moved_at >= REST_S:
+            self._rest_first = False
+        self._moved_at = now
+        self._life.moved(now)
+        may_open = self._open_on_motion and not self._rest_first and self._life.recording is None
+        if may_open and stream.motion.moving:
             self.open("motion")
 
     def _keep_in_ring(self, key: StreamKey, stream: _Stream, block: SampleBlock) -> None:

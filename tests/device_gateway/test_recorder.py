@@ -141,6 +141,20 @@ def test_a_recording_nobody_named_is_of_the_gateways_exercise(make: MakeRecorder
     assert recorder.exercise == "bridge"
 
 
+def test_after_stop_movement_opens_nothing_until_somebody_rested(
+    make: MakeRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = make()
+    feed(recorder, 0, 500, moving=True)
+    assert is_open(recorder)
+    recorder.close("stop")
+    feed(recorder, 500, 1000, moving=True)
+    assert not is_open(recorder)
+    monkeypatch.setattr(recorder_module, "REST_S", 0.0)
+    feed(recorder, 1000, 1500, moving=True)
+    assert is_open(recorder)
+
+
 def test_movement_opens_nothing_where_it_should_not(make: MakeRecorder) -> None:
     recorder = make(open_on_motion=False)
     feed(recorder, 0, 1000, moving=True)
