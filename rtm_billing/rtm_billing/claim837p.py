@@ -45,15 +45,15 @@ def write_837p(claims: Sequence[Claim], envelope: Envelope) -> str:
 def _header(envelope: Envelope) -> Iterable[str]:
     at = envelope.at
     yield segment("BHT", "0019", "00", f"{envelope.control:09}", f"{at:%Y%m%d}", f"{at:%H%M%S}", "CH")
-    submitter = plain("submitter", envelope.submitter)[:60]
+    submitter = plain("submitter", envelope.submitter, 60)
     submitter_id = identifier("submitter_id", envelope.submitter_id, 80)
     yield segment("NM1", "41", "2", submitter, "", "", "", "", "46", submitter_id)
     telephone = "".join(character for character in envelope.telephone if character.isdigit())
     if len(telephone) != 10:
         raise CaseError("telephone: must have 10 digits")
-    yield segment("PER", "IC", plain("contact", envelope.contact)[:60], "TE", telephone)
+    yield segment("PER", "IC", plain("contact", envelope.contact, 60), "TE", telephone)
     receiver_id = identifier("receiver_id", envelope.receiver_id, 80)
-    receiver = plain("receiver_name", envelope.receiver_name)[:60]
+    receiver = plain("receiver_name", envelope.receiver_name, 60)
     yield segment("NM1", "40", "2", receiver, "", "", "", "", "46", receiver_id)
 
 
@@ -80,31 +80,31 @@ def _billing(billing: BillingProvider) -> Iterable[str]:
     if billing.taxonomy:
         yield segment("PRV", "BI", "PXC", identifier("billing.taxonomy", billing.taxonomy, 10))
     yield segment(
-        "NM1", "85", "2", plain("billing.name", billing.name)[:60], "", "", "", "", "XX", billing.npi
+        "NM1", "85", "2", plain("billing.name", billing.name, 60), "", "", "", "", "XX", billing.npi
     )
     yield from _address("billing.address", billing.address)
     yield segment("REF", "EI", billing.tax_id)
 
 
 def _address(field: str, address: Address) -> Iterable[str]:
-    yield segment("N3", plain(field, address.street)[:55], plain(field, address.more)[:55])
-    city = plain(field, address.city)[:30]
+    yield segment("N3", plain(field, address.street, 55), plain(field, address.more, 55))
+    city = plain(field, address.city, 30)
     yield segment("N4", city, address.state, address.zip_code.replace("-", ""))
 
 
 def _subscriber(subscriber: Subscriber, payer: PayerName) -> Iterable[str]:
     yield segment("SBR", "P", "18", "", "", "", "", "", "", identifier("payer.filing", payer.filing, 2))
     last, first = (
-        plain("subscriber.last", subscriber.last)[:60],
-        plain("subscriber.first", subscriber.first)[:35],
+        plain("subscriber.last", subscriber.last, 60),
+        plain("subscriber.first", subscriber.first, 35),
     )
-    middle = plain("subscriber.middle", subscriber.middle)[:25]
+    middle = plain("subscriber.middle", subscriber.middle, 25)
     member = identifier("subscriber.member_id", subscriber.member_id, 80)
     yield segment("NM1", "IL", "1", last, first, middle, "", "", "MI", member)
     yield from _address("subscriber.address", subscriber.address)
     yield segment("DMG", "D8", _date(subscriber.born), subscriber.sex)
     payer_id = identifier("payer.payer_id", payer.payer_id, 80)
-    yield segment("NM1", "PR", "2", plain("payer.name", payer.name)[:60], "", "", "", "", "PI", payer_id)
+    yield segment("NM1", "PR", "2", plain("payer.name", payer.name, 60), "", "", "", "", "PI", payer_id)
 
 
 def _claim(claim: Claim) -> Iterable[str]:
@@ -119,7 +119,7 @@ def _claim(claim: Claim) -> Iterable[str]:
         if text:
             yield segment("REF", qualifier, identifier(field, text, 50))
     if claim.note:
-        yield segment("NTE", "ADD", plain("note", claim.note)[:80].rstrip())
+        yield segment("NTE", "ADD", plain("note", claim.note, 80))
     codes = [code.replace(".", "") for code in claim.diagnoses]
     yield segment("HI", *(composite("ABF" if number else "ABK", code) for number, code in enumerate(codes)))
     for entity, provider in (("DN", claim.referring), ("82", claim.rendering), ("DQ", claim.supervising)):
@@ -130,7 +130,7 @@ def _claim(claim: Claim) -> Iterable[str]:
 
 
 def _provider(entity: str, provider: Provider) -> Iterable[str]:
-    last, first = plain("provider.last", provider.last)[:60], plain("provider.first", provider.first)[:35]
+    last, first = plain("provider.last", provider.last, 60), plain("provider.first", provider.first, 35)
     yield segment("NM1", entity, "1", last, first, "", "", "", "XX", provider.npi)
     if entity == "82" and provider.taxonomy:
         yield segment("PRV", "PE", "PXC", identifier("rendering.taxonomy", provider.taxonomy, 10))

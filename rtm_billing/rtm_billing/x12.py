@@ -22,8 +22,9 @@ _TWINS = {
 }  # fmt: skip
 
 
-def plain(field: str, words: str) -> str:
-    """`words` in the allowed characters: accents dropped, letters spelled out, delimiters made spaces.
+def plain(field: str, words: str, most: int = 80) -> str:
+    """`words` in the allowed characters: accents dropped, letters spelled out, delimiters made spaces;
+    at most `most` characters, as the element holds.
 
     A character without a plain twin (another script, an emoji) is refused, by the name of the field: a name
     that is not the patient's must not be sent.
@@ -38,7 +39,7 @@ def plain(field: str, words: str) -> str:
             raise CaseError(
                 f"{field}: a character has no twin in the X12 character set; give it in plain letters"
             )
-    return " ".join("".join(made).split())
+    return " ".join("".join(made).split())[:most].rstrip()
 
 
 def identifier(field: str, text: str, most: int) -> str:

@@ -107,6 +107,13 @@ def test_delimiters_never_reach_the_text() -> None:
     assert plain("x", "a*b:c^d~e\nf|g") == "A B C D-E F/G"
 
 
+def test_long_names_are_cut_without_a_blank_at_the_end(claim: Claim, envelope: Envelope) -> None:
+    long = replace(claim, subscriber=replace(claim.subscriber, last="A" * 59 + " B", first="C" * 34 + " D"))
+    text = write_837p([long], envelope)
+    assert f"NM1*IL*1*{'A' * 59}*{'C' * 34}****MI" in text
+    assert_accepted(text)
+
+
 def _first(claim: Claim, **changes: object) -> Claim:
     return replace(claim, lines=(replace(claim.lines[0], **changes), *claim.lines[1:]))
 
