@@ -29,6 +29,8 @@ HINGE_WEIGHT = 10.0
 HINGE_SHARE = 0.98
 """Of the relative rotation about one axis: above it the joint is a mechanical hinge, whose axis the rates
 alone know better than the relative orientation does."""
+SECOND_AXIS = 0.4
+"""Dominance up to which a joint may as well have two axes: no weight, unless a pose has shown the bend's axis."""
 BEND_WEIGHT = 10.0
 """(rad/s)2: of the bend away from the pose as evidence for the axis, against the angular rate."""
 UPRIGHT_PRIOR = 0.1
@@ -116,9 +118,11 @@ class _Found:
 
 def _refined(views: Sequence[View], turns: list[FloatArray], ups: Axes | None) -> _Found:
     """Axis and relative orientation in turn, from a start."""
+    doubted = SECOND_AXIS if ups is None else 0.0
     for _ in range(3):
         axes, shares = _axes(views, turns, ups)
-        weight = AXIS_WEIGHT * float((shares[2] - shares[1]) / shares[2])
+        dominance = float(1.0 - shares[1] / shares[2])
+        weight = AXIS_WEIGHT * max(0.0, dominance - doubted) / (1.0 - doubted)
         turns = [view.turns(axes, weight) for view in views]
     axes, shares = _axes(views, turns, ups)
     forces = np.mean([view.disagreement(turn) for view, turn in zip(views, turns, strict=True)])

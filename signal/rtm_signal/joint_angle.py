@@ -14,11 +14,15 @@ from rtm_signal.alignment import Alignment, Neutral, align, neutral_rotation
 from rtm_signal.angle import Angle
 from rtm_signal.lever_arm import Pair
 from rtm_signal.orientation import Orientation
+from rtm_signal.placement import misplaced, turned_over
 from rtm_signal.recording import FloatArray
+from rtm_signal.result import Withheld
 from rtm_signal.uncertainty import joint_sigma, withhold
 
 FROM_EXTENSION = frozenset({"knee_flexion", "elbow_flexion"})
 """Joints whose neutral pose is the end of their range: the larger excursion is flexion, positive (ISB)."""
+BEYOND = np.radians(200.0)
+"""No knee or elbow has this range of motion (160 degrees at most)."""
 _EXCURSION = np.radians(5.0)
 
 
@@ -41,7 +45,23 @@ def joint_angle(
     pairs = [(proximal, distal)] + ([calibration] if calibration is not None else [])
     alignment = align(pairs, pose)[0]
     angle = _about_axis(alignment, pose)
-    valid, withheld = withhold(proximal, distal, alignment, joint)
+    valid, withheld = withhold(proximal, distal, joint)
+    wrong = None if calibration is None else misplaced((proximal, distal), calibration, of)
+    if wrong is None and pose is not None:
+        wrong = turned_over((proximal, distal), (pose[0].up, pose[1].up), of)
+    if (
+        wrong is None
+        and joint in FROM_EXTENSION
+        and pose is not None
+        and valid.any()
+        and np.ptp(angle[valid]) > BEYOND
+    ):
+        wrong = (
+            f"{joint} cannot pass {round(np.degrees(BEYOND))} degrees: the sensors are worn or named wrongly"
+        )
+    if wrong is not None:
+        valid = np.zeros_like(valid)
+        withheld = (Withheld("rom_deg", wrong), *withheld)
     angle = _placed(angle, valid, fixed_zero=pose is not None)
     angle = angle * _sign(angle[valid] if valid.any() else angle, largest=joint in FROM_EXTENSION)
     sigma, rom_sigma = joint_sigma(proximal, distal, alignment)

@@ -40,10 +40,9 @@ def joint_sigma(
 
 
 def withhold(
-    proximal: Orientation, distal: Orientation, alignment: Alignment, name: str
+    proximal: Orientation, distal: Orientation, name: str
 ) -> tuple[NDArray[np.bool_], tuple[Withheld, ...]]:
     """valid (n,) and the spans that are withheld, with reasons."""
-    del alignment
     gap = proximal.gap | distal.gap
     clipped = close_to(proximal.saturated | distal.saturated, proximal.rate_hz)
     withheld = [Withheld(name, "samples are missing", a, b) for a, b in spans(gap, proximal.t)]

@@ -1,0 +1,91 @@
+"""Whether the sensors of a recording are worn as in the calibration: swapped, turned over, or slipped.
+
+The same exercise with sensors worn alike turns each sensor about the same axis and holds it at the same mean
+inclination, as seen in its own frame. Only clear contradictions count: an angle that merely looks odd is for
+the uncertainty to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rtm_signal.gravity import G
+from rtm_signal.orientation import Orientation
+from rtm_signal.recording import FloatArray
+
+ALIKE = np.radians(25.0)
+DIFFERENT = np.radians(60.0)
+"""Between repetitions of one exercise, worn alike: 12 degrees at the 95th percentile (leg, quiet exercises)."""
+OVER = np.radians(120.0)
+"""A limb that never comes nearer than this to its direction in the pose."""
+_DOMINANT = 0.8
+_QUIET = 4.0
+"""m/s2, standard deviation of the length of the specific force: jumps have no mean inclination to speak of."""
+_LEAST_TURN = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class _Worn:
+    """How one sensor is worn, in its frame: axis of its turning and mean vertical, None where not clear."""
+
+    axis: FloatArray | None
+    up: FloatArray | None
+
+
+def misplaced(
+    recording: Sequence[Orientation], calibration: Sequence[Orientation], names: Sequence[str]
+) -> str | None:
+    """Why the sensors cannot be worn as in the calibration, one sentence; None where they may be."""
+    now, then = [_worn(o) for o in recording], [_worn(o) for o in calibration]
+    straight = [_apart(a, b) for a, b in zip(now, then, strict=True)]
+    if len(now) == 2:
+        crossed = [_apart(now[0], then[1]), _apart(now[1], then[0])]
+        if max(straight) > DIFFERENT and 0.0 < max(crossed) < ALIKE:
+            return f"the sensors {names[0]} and {names[1]} seem to be swapped since the calibration"
+    wrong = [name for name, angle in zip(names, straight, strict=True) if angle > DIFFERENT]
+    if wrong:
+        degrees = round(float(np.degrees(max(straight))))
+        worn = " and ".join(wrong)
+        return f"{worn}: worn differently from the calibration, turned over or slipped (by {degrees} degrees)"
+    return None
+
+
+def turned_over(
+    recording: Sequence[Orientation], pose: Sequence[FloatArray], names: Sequence[str]
+) -> str | None:
+    """Why the sensors cannot be worn as in the pose; pose: (3,) up of each sensor. None where they may be.
+
+    A limb that points the other way up throughout is a sensor worn the other way up.
+    """
+    for orientation, up, name in zip(recording, pose, names, strict=True):
+        steepest = float(np.max(orientation.up[~orientation.gap] @ up, initial=-1.0))
+        if steepest < np.cos(OVER):
+            return f"{name}: worn the other way up than in the pose"
+    return None
+
+
+def _worn(orientation: Orientation) -> _Worn:
+    gyr = orientation.gyr[~orientation.gap]
+    acc = orientation.acc[~orientation.gap]
+    if gyr.shape[0] < orientation.rate_hz:
+        return _Worn(None, None)
+    values, vectors = np.linalg.eigh(gyr.T @ gyr)
+    turns = values[2] > _DOMINANT * values.sum() and values.sum() > gyr.shape[0] * _LEAST_TURN**2
+    axis = vectors[:, 2] if turns else None
+    mean = orientation.up[~orientation.gap].mean(axis=0)
+    size = float(np.linalg.norm(mean))
+    quiet = float(np.std(np.linalg.norm(acc, axis=1))) < _QUIET and size > 0.7
+    return _Worn(axis, mean / size if quiet and abs(np.linalg.norm(acc.mean(axis=0))) < 1.5 * G else None)
+
+
+def _apart(a: _Worn, b: _Worn) -> float:
+    """Largest angle, rad, between what both know; an axis has no direction."""
+    apart = [0.0]
+    if a.axis is not None and b.axis is not None:
+        apart.append(float(np.arccos(min(1.0, abs(float(a.axis @ b.axis))))))
+    if a.up is not None and b.up is not None:
+        apart.append(float(np.arccos(np.clip(a.up @ b.up, -1.0, 1.0))))
+    return max(apart)
