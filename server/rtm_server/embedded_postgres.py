@@ -36,6 +36,8 @@ _SOCKET_PATH_MAX = (
 _PORT = 5432  # of the socket's name; nothing listens on TCP unless asked
 _POLL_S = 0.05
 _MUST_BE_ON = ("fsync", "full_page_writes", "synchronous_commit")
+# $1: pid of the postmaster, $2: its folder. The folder is compared because the number may be somebody else's by then.
+_GUARD = 'cat >/dev/null; [ "$(readlink "/proc/$1/cwd")" = "$2" ] && kill -INT "$1"'
 # A server's log must not hold what was in a statement: rows are patients.
 _QUIET = {
     "log_statement": "none",
@@ -61,6 +63,7 @@ class EmbeddedPostgres:
         self._tcp_port = tcp_port
         self._lock: IO[str] | None = None
         self._child: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
         self._account: Account | None = None
         self._binaries: postgres_binaries.Binaries | None = None
         self._socket_dir: Path | None = None
@@ -112,6 +115,7 @@ class EmbeddedPostgres:
         try:
             self._prepare()
             self._launch()
+            self._guard = self._watch()
             self._wait_until_ready()
             self._ensure_roles()
             self._refuse_unsafe()
@@ -131,6 +135,7 @@ class EmbeddedPostgres:
                     self._child.send_signal(signal.SIGQUIT)  # "immediate": recovers at the next start
                     self._child.wait()
             self._child = None
+        self._dismiss_guard()
         if self._socket_dir is not None and self._socket_dir.parent != self.home:
             shutil.rmtree(self._socket_dir, ignore_errors=True)
         self._socket_dir = None
@@ -269,6 +274,22 @@ class EmbeddedPostgres:
             self._child = self._settled().popen(
                 [self._need_binaries().program("postgres"), "-D", str(self.pgdata), *arguments], log
             )
+
+    def _watch(self) -> subprocess.Popen[bytes] | None:
+        """A shell that waits for the end of a pipe we hold: killed with -9, we cannot stop our child, but it can."""
+        self._dismiss_guard()
+        if self._child is None or not process.knows_folders():
+            return None
+        return self._settled().popen_guard(_GUARD, str(self._child.pid), str(self.pgdata.resolve()))
+
+    def _dismiss_guard(self) -> None:
+        """End the guard; its server is gone already, or is another's from now on."""
+        if self._guard is not None:
+            self._guard.kill()
+            self._guard.wait()
+            if self._guard.stdin is not None:
+                self._guard.stdin.close()
+            self._guard = None
 
     def _wait_until_ready(self) -> None:
         """No time-out: a long recovery is not a failure. Only the end of the process is."""

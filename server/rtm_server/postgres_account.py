@@ -64,6 +64,21 @@ class Account:
             extra_groups=None if self.user is None else [],
         )
 
+    def popen_guard(self, script: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """A shell script whose standard input ends when we do, however we do."""
+        return subprocess.Popen(  # noqa: S603 - a constant script, arguments as arguments
+            ["/bin/sh", "-c", script, "guard", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env=_environment(),
+            process_group=0,
+            user=None if self.user is None else self.user.pw_uid,
+            group=None if self.user is None else self.user.pw_gid,
+            extra_groups=None if self.user is None else [],
+        )
+
     def run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         """Run a short program to its end."""
         return subprocess.run(  # noqa: S603 - programs of PostgreSQL, no shell

@@ -235,6 +235,16 @@ def test_a_second_supervisor_says_why_not(data: Path, supervisor: subprocess.Pop
         pass
 
 
+def test_a_killed_supervisor_takes_its_server_along(data: Path, supervisor: subprocess.Popen[str]) -> None:
+    orphan = first_line(supervisor)
+    supervisor.kill()
+    supervisor.wait()
+    while process.in_folder(data / "pgdata"):
+        time.sleep(0.01)
+    assert not process.alive(orphan)
+    assert not (data / "pgdata" / "postmaster.pid").exists()  # shut down in order, not killed
+
+
 @pytest.mark.parametrize("both", [False, True], ids=["orphaned postmaster", "both killed"])
 def test_a_killed_supervisor_leaves_nothing_that_stops_the_next(
     data: Path, supervisor: subprocess.Popen[str], both: bool
