@@ -1,0 +1,244 @@
+"""What a notification costs: `python benchmarks/radio.py [--wearables N] [--seconds S] [--decode-only]`.
+
+First each decoder alone, in a tight loop. Then, with the simulator's air in a process of its own, N
+homestretch wearables at 100 Hz, one sample a notification: the CPU of a plain client of bumble's that counts
+notifications and decodes nothing, and that of the gateway's links, one after the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import binascii
+import contextlib
+import random
+import resource
+import socket
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from bumble.device import Peer
+
+from rtm_gateway.bumble_backend import uuid_text
+from rtm_gateway.clock import ClockFit, WallClock
+from rtm_gateway.drivers import capture2go, homestretch, movesense, polar_pmd, recognise, witmotion
+from rtm_gateway.drivers.driver import Decoder
+from rtm_gateway.drivers.homestretch import HomestretchDecoder, HomestretchDriver
+from rtm_gateway.link import SensorLink
+from rtm_gateway.radio import Radio, open_radio
+
+Sent = list[tuple[str, bytes]]
+
+
+def _homestretch(n: int) -> Sent:
+    sent: Sent = []
+    for i in range(n):
+        body = struct.pack("<HI6h", i & 0xFFFF, i * 328 & 0xFFFFFFFF, i % 999, 2, 3, 4, 5, 6)
+        crc = binascii.crc_hqx(body, binascii.crc_hqx(struct.pack("<I", 1), 0xFFFF))
+        sent.append((homestretch.DATA, body + struct.pack("<H", crc)))
+    return sent
+
+
+def _witmotion(n: int) -> Sent:
+    return [(witmotion.NOTIFY, b"\x55\x61" + struct.pack("<9h", i % 999, *range(8))) for i in range(n)]
+
+
+def _polar(n: int) -> Sent:
+    body = np.arange(108, dtype="<i2").tobytes()
+    step = round(36e9 / 52)
+    return [(polar_pmd.DATA, struct.pack("<BQB", 2, 10**18 + i * step, 1) + body) for i in range(n)]
+
+
+def _movesense(n: int) -> Sent:
+    floats = struct.pack("<48f", *(k / 7 for k in range(48)))
+    return [(movesense.NOTIFY, struct.pack("<BBI", 2, 1, round(i * 8000 / 104)) + floats) for i in range(n)]
+
+
+def _capture2go(n: int) -> Sent:
+    sent: Sent = []
+    for i in range(n):
+        body = struct.pack("<Hq", 0x0222, i * 80_000_000) + bytes(155)
+        head = struct.pack("<BIB", 2, zlib.crc32(body), 163)
+        sent.append((capture2go.TX, b"\xff" + head + body))
+    return sent
+
+
+DECODERS: dict[str, tuple[Callable[[], Decoder], Callable[[int], Sent], int]] = {
+    "homestretch": (lambda: HomestretchDecoder(1), _homestretch, 1),
+    "witmotion": (witmotion.WitMotionDecoder, _witmotion, 1),
+    "polar-pmd": (polar_pmd.PolarDecoder, _polar, 36),
+    "movesense-gsp": (lambda: movesense.MovesenseDecoder(rate_hz=104), _movesense, 8),
+    "capture2go": (capture2go.Capture2GoDecoder, _capture2go, 8),
+}
+
+
+def decode_cost(n: int = 20_000) -> None:
+    """us a notification of each decoder, best of five, and of the clock's share."""
+    for name, (make, encode, samples) in DECODERS.items():
+        sent, best = encode(n), float("inf")
+        for _ in range(5):
+            feed = make().feed
+            began = time.perf_counter()
+            for i, (characteristic, data) in enumerate(sent):
+                feed(characteristic, data, i * 10_000_000)
+            best = min(best, time.perf_counter() - began)
+        each = best / n * 1e6
+        print(f"decode {name:14} {each:6.2f} us/notification  {each / samples:6.2f} us/sample")
+    fit, best = ClockFit(32768.0, WallClock()), float("inf")
+    began = time.perf_counter()
+    for i in range(n):
+        fit.observe(i * 328, i * 10_000_000 + i % 7 * 1_000_000)
+    best = time.perf_counter() - began
+    print(f"clock  observe        {best / n * 1e6:6.2f} us/notification")
+
+
+async def air(wearables: int, moniker: str) -> None:
+    """Process A: simulated wearables and the radio through which they are reached."""
+    from rtm_firmware_sim.air import Air  # noqa: PLC0415 - only this process needs the simulator
+    from rtm_firmware_sim.simulate import wear  # noqa: PLC0415 - the same
+    from rtm_signal.recording import Recording, SensorRecording  # noqa: PLC0415 - the same
+
+    t = np.arange(0, 30, 0.01)
+    wave = np.sin(t[:, None] + np.arange(3)) * 3
+    async with Air() as room:
+        for seed in range(wearables):
+            await wear(
+                room,
+                "homestretch",
+                Recording({"wrist": SensorRecording(t, wave, wave)}),
+                seed=seed,
+                loop=True,
+            )
+        await room.serve(moniker)
+        print("ready", flush=True)
+        await asyncio.Event().wait()
+
+
+def cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+async def measure(count: Callable[[], int], seconds: float) -> tuple[float, float, float]:
+    """(share of a core, notifications a second, us a notification) over some seconds."""
+    await asyncio.sleep(1.0)
+    cpu, n, began = cpu_s(), count(), time.perf_counter()
+    await asyncio.sleep(seconds)
+    used, got, elapsed = cpu_s() - cpu, count() - n, time.perf_counter() - began
+    return used / elapsed, got / elapsed, used / max(got, 1) * 1e6
+
+
+async def plain(radio: Radio, found: list[Any], seconds: float) -> tuple[float, float, float]:
+    """The sketch: bumble's own client, no driver, no bleak; subscribe, start, count."""
+    got = [0]
+
+    def count(_: bytes) -> None:
+        got[0] += 1
+
+    device = await radio.adapter.device()  # type: ignore[attr-defined]  # a BumbleRadio
+    connections = []
+    for known in found:
+        connection = await device.connect(known.details["hci_address"])
+        await connection.pair()
+        peer = Peer(connection)
+        await peer.request_mtu(247)
+        proxies = {}
+        for service in await peer.discover_services():
+            for proxy in await service.discover_characteristics():
+                proxies[uuid_text(proxy.uuid)] = proxy
+        await proxies[homestretch.CONTROL].subscribe(lambda _: None)
+        await proxies[homestretch.DATA].subscribe(count)
+        await proxies[homestretch.CONTROL].write_value(bytes((1, 1, 1)), with_response=True)
+        connections.append(connection)
+    result = await measure(lambda: got[0], seconds)
+    for connection in connections:
+        await connection.disconnect()
+    return result
+
+
+async def links(radio: Radio, found: list[Any], seconds: float) -> tuple[float, float, float]:
+    """The gateway's links, blocks dropped at the sealer's door."""
+    made = [
+        SensorLink(
+            device,
+            HomestretchDriver(batch=1),
+            radio=radio,
+            on_block=lambda _: None,
+            on_event=lambda _: None,
+            rng=random.Random(i),  # noqa: S311 - jitter
+        )
+        for i, device in enumerate(found)
+    ]
+    tasks = [asyncio.create_task(link.run()) for link in made]
+    async with asyncio.timeout(20 + 2 * len(made)):
+        while not all(link.counters.samples > 100 for link in made):
+            await asyncio.sleep(0.1)
+    await asyncio.sleep(3)  # what was missed while the others connected has come from flash by then
+    result = await measure(lambda: sum(link.counters.notifications for link in made), seconds)
+    for link in made:
+        await link.stop()
+    await asyncio.gather(*tasks)
+    return result
+
+
+async def gateway(wearables: int, seconds: float, moniker: str) -> None:
+    """Process B: the plain client, then the links, in one run."""
+    radio = open_radio(f"bumble:{moniker}")
+    found: list[Any] = []
+    for _ in range(20):
+        seen = await radio.scan(1.0)
+        found = [device for device, data in seen if recognise(data) == "homestretch"]
+        if len(found) == wearables:
+            break
+    shares = {}
+    for name, run in (("plain client", plain), ("gateway's links", links)):
+        share, rate, each = await run(radio, found, seconds)
+        shares[name] = each
+        rates = f"{share:5.0%} of a core, {rate:6.0f}/s, {each:5.0f} us/notification"
+        print(f"{name:16} {len(found)} wearables: {rates}")
+        await asyncio.sleep(1)
+    ratio = shares["gateway's links"] / shares["plain client"]
+    own = shares["gateway's links"] - shares["plain client"]
+    print(f"goal: at most 1.6 times the plain client: {ratio:.2f} ({'met' if ratio <= 1.6 else 'missed'})")
+    print(f"our own share: {own:.0f} us/notification (goal for decode to outbox: 40)")
+    await radio.close()
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--wearables", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--decode-only", action="store_true")
+    parser.add_argument("--air", metavar="MONIKER", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.air:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(air(options.wearables, options.air))
+        return 0
+    decode_cost()
+    if options.decode_only:
+        return 0
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    command = [sys.executable, __file__, "--wearables", str(options.wearables), "--air"]
+    with subprocess.Popen(
+        [*command, f"tcp-server:127.0.0.1:{port}"], stdout=subprocess.PIPE, text=True
+    ) as other:
+        try:
+            if other.stdout is None or other.stdout.readline().strip() != "ready":
+                print("the simulator did not start", file=sys.stderr)
+                return 1
+            asyncio.run(gateway(options.wearables, options.seconds, f"tcp-client:127.0.0.1:{port}"))
+        finally:
+            other.terminate()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
