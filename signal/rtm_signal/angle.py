@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from rtm_signal.recording import FloatArray
 from rtm_signal.result import AngleSeries, Withheld
 
+EXCURSION = float(np.radians(5.0))
+"""From zero: a clear one, where the whole movement is large; smaller ones are sway and setting off."""
+
 
 @dataclass(frozen=True, slots=True)
 class Angle:
@@ -42,6 +45,14 @@ class Angle:
             self.valid,
             1.96 * np.degrees(self.sigma),
         )
+
+
+def excursion_sign(angle: FloatArray, *, largest: bool = False) -> float:
+    """+1 or -1, so that the first clear excursion from zero (or the largest one) is positive; angle: (n,) rad."""
+    size = np.abs(angle)
+    most = float(size.max(initial=0.0))
+    clear = size >= (most if largest else max(0.3 * most, min(EXCURSION, 0.5 * most)))
+    return -1.0 if size.size and angle[int(np.argmax(clear))] < 0 else 1.0
 
 
 def spans(flag: NDArray[np.bool_], t: FloatArray) -> list[tuple[float, float]]:

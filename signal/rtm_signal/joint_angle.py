@@ -11,7 +11,7 @@ import numpy as np
 
 from rtm_signal import quaternion
 from rtm_signal.alignment import Alignment, Neutral, align, neutral_rotation
-from rtm_signal.angle import Angle
+from rtm_signal.angle import Angle, excursion_sign
 from rtm_signal.lever_arm import Pair
 from rtm_signal.orientation import Orientation
 from rtm_signal.placement import misplaced, turned_over
@@ -23,7 +23,6 @@ FROM_EXTENSION = frozenset({"knee_flexion", "elbow_flexion"})
 """Joints whose neutral pose is the end of their range: the larger excursion is flexion, positive (ISB)."""
 BEYOND = np.radians(200.0)
 """No knee or elbow has this range of motion (160 degrees at most)."""
-_EXCURSION = np.radians(5.0)
 
 
 def joint_angle(
@@ -45,7 +44,7 @@ def joint_angle(
     pairs = [(proximal, distal)] + ([calibration] if calibration is not None else [])
     alignment = align(pairs, pose)[0]
     angle = _about_axis(alignment, pose)
-    valid, withheld = withhold(proximal, distal, joint)
+    valid, withheld = withhold(joint, proximal, distal)
     wrong = None if calibration is None else misplaced((proximal, distal), calibration, of)
     if wrong is None and pose is not None:
         wrong = turned_over((proximal, distal), (pose[0].up, pose[1].up), of)
@@ -63,7 +62,7 @@ def joint_angle(
         valid = np.zeros_like(valid)
         withheld = (Withheld("rom_deg", wrong), *withheld)
     angle = _placed(angle, valid, fixed_zero=pose is not None)
-    angle = angle * _sign(angle[valid] if valid.any() else angle, largest=joint in FROM_EXTENSION)
+    angle = angle * excursion_sign(angle[valid] if valid.any() else angle, largest=joint in FROM_EXTENSION)
     sigma, rom_sigma = joint_sigma(proximal, distal, alignment)
     return Angle(proximal.t, angle, sigma, valid, joint, of, rom_sigma, withheld)
 
@@ -82,14 +81,3 @@ def _placed(angle: FloatArray, valid: np.typing.NDArray[np.bool_], *, fixed_zero
     if not fixed_zero:
         return np.asarray(angle - angle[valid][0])
     return np.asarray(angle - 2 * np.pi * np.round(np.median(angle[valid]) / (2 * np.pi)))
-
-
-def _sign(angle: FloatArray, *, largest: bool) -> float:
-    """+1 or -1, so that the largest, or else the first clear excursion from zero is positive."""
-    size = np.abs(angle)
-    if largest:
-        first = int(np.argmax(size))
-    else:
-        clear = size > max(0.3 * float(size.max()), min(float(_EXCURSION), 0.5 * float(size.max())))
-        first = int(np.argmax(clear)) if clear.any() else 0
-    return -1.0 if angle[first] < 0 else 1.0

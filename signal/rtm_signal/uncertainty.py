@@ -39,16 +39,13 @@ def joint_sigma(
     )
 
 
-def withhold(
-    proximal: Orientation, distal: Orientation, name: str
-) -> tuple[NDArray[np.bool_], tuple[Withheld, ...]]:
-    """valid (n,) and the spans that are withheld, with reasons."""
-    gap = proximal.gap | distal.gap
-    clipped = close_to(proximal.saturated | distal.saturated, proximal.rate_hz)
-    withheld = [Withheld(name, "samples are missing", a, b) for a, b in spans(gap, proximal.t)]
-    withheld += [
-        Withheld(name, "a sensor was at its full scale", a, b) for a, b in spans(clipped, proximal.t)
-    ]
+def withhold(name: str, *orientations: Orientation) -> tuple[NDArray[np.bool_], tuple[Withheld, ...]]:
+    """valid (n,) where every sensor measured, and the spans of the angle `name` that are withheld, with reasons."""
+    t, rate_hz = orientations[0].t, orientations[0].rate_hz
+    gap = np.any([o.gap for o in orientations], axis=0)
+    clipped = close_to(np.any([o.saturated for o in orientations], axis=0), rate_hz)
+    withheld = [Withheld(name, "samples are missing", a, b) for a, b in spans(gap, t)]
+    withheld += [Withheld(name, "a sensor was at its full scale", a, b) for a, b in spans(clipped, t)]
     return ~(gap | clipped), tuple(withheld)
 
 

@@ -18,6 +18,7 @@ from rtm_signal.inclination import inclination
 from rtm_signal.joint_angle import joint_angle
 from rtm_signal.lever_arm import angular_acceleration, lever_arms
 from rtm_signal.orientation import orient
+from rtm_signal.placement import misplaced
 from rtm_signal.recording import Recording, SensorRecording
 from rtm_signal.time_grid import to_grid
 from rtm_signal.units_check import check_units
@@ -142,7 +143,54 @@ def test_one_sensor_gives_its_tilt_from_the_first_sample_or_the_pose(squat: Call
         found = inclination(thigh, of=("thigh",), neutral_up=up)
         assert found.name == "inclination"
         assert np.abs(np.degrees(found.angle) - 0.55 * made.flexion_deg).max() < 3.0
-        assert (found.angle >= 0).all()
+
+
+def test_a_pendulum_swings_to_both_sides_and_a_free_turn_has_none() -> None:
+    t = np.arange(2000) / 100
+    for axes, signed in (([[0, 1, 0]], True), ([[0, 1, 0], [1, 0, 0]], False)):
+        swing = Rotation.identity(t.size)
+        for i, axis in enumerate(axes):
+            swing *= Rotation.from_rotvec(np.outer(0.6 * np.sin((2 + 0.7 * i) * t), axis))
+        turn = (swing[:-1].inv() * swing[1:]).as_rotvec() * 100
+        gyr = np.concatenate([turn[:1], turn])
+        acc = swing.inv().apply([0, 0, 9.81])
+        found = inclination(
+            orient(to_grid(Recording({"wrist": SensorRecording(t, acc, gyr)})).sensors["wrist"])
+        )
+        assert (found.angle.min() < -0.5) == signed
+        assert found.angle.max() == pytest.approx(0.6 if signed else 0.83, abs=0.05)
+        if signed:
+            np.testing.assert_allclose(found.angle, 0.6 * np.sin(2 * t), atol=0.03)
+
+
+def test_sensors_swapped_or_turned_over_are_noticed(squat: Callable[..., Any]) -> None:
+    made, other = squat(duration_s=20.0, seed=3), squat(duration_s=12.0, seed=3)
+    then = [orient(to_grid(other.recording).sensors[n]) for n in PAIR]
+    now = [orient(to_grid(made.recording).sensors[n]) for n in PAIR]
+    assert misplaced(now, then, PAIR) is None
+    assert "swapped" in (misplaced(now[::-1], then, PAIR) or "")
+    half_turn = np.array([-1.0, -1.0, 1.0])
+
+    def over(name: str, s: SensorRecording) -> SensorRecording:
+        assert s.gyr is not None
+        return s if name == "thigh" else SensorRecording(s.t, s.acc * half_turn, s.gyr * half_turn)
+
+    turned = [orient(to_grid(changed(made.recording, over)).sensors[n]) for n in PAIR]
+    assert "shank" in (misplaced(turned, then, PAIR) or "")
+    found = joint_angle(turned[0], turned[1], of=PAIR, calibration=(then[0], then[1]))
+    assert not found.valid.any()
+    assert found.withheld[0].what == "rom_deg"
+    upside = np.array([1.0, -1.0, -1.0])
+    mounts = (Rotation.identity(), Rotation.identity())
+    straight = squat(duration_s=12.0, mounts=mounts)
+
+    def upside_down(name: str, s: SensorRecording) -> SensorRecording:
+        assert s.gyr is not None
+        return s if name == "shank" else SensorRecording(s.t, s.acc * upside, s.gyr * upside)
+
+    found = measured(changed(straight.recording, upside_down), straight.pose)
+    assert not found.valid.any()
+    assert "other way up" in found.withheld[0].why
 
 
 @pytest.mark.parametrize(
