@@ -61,7 +61,10 @@ class Gateway:
     """All parts of one gateway, wired together."""
 
     def __init__(self, settings: GatewaySettings, radio: Radio | None = None) -> None:
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise GatewayError(f"RTM_DATA_DIR cannot be made: {error.strerror}.") from error
         self._settings = settings
         self._radio = radio or open_radio(settings.radio, settings.data_dir / "radio")
         self.outbox = Outbox(

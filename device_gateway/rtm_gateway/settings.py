@@ -7,13 +7,18 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings.exceptions import SettingsError
+
+
+class GatewaySettingsError(ValueError):
+    """Settings that cannot be used; the message is one plain sentence that names the variable."""
 
 
 class SensorSettings(BaseModel):
@@ -54,8 +59,8 @@ class GatewaySettings(BaseSettings):
         env_prefix="RTM_", toml_file="rtm.toml", extra="ignore", frozen=True, env_nested_delimiter="__"
     )
 
-    tenant: UUID = Field(default=...)
-    gateway: UUID = Field(default=...)
+    tenant: UUID
+    gateway: UUID
     mqtt_url: str | None = None
     mqtt_ca: Path | None = None
     mqtt_certificate: Path | None = None
@@ -67,6 +72,18 @@ class GatewaySettings(BaseSettings):
     exercise: str | None = None
     open_on_motion: bool = True
     outbox_limit_mb: int = Field(default=2048, ge=1)
+
+    def __init__(self, **values: Any) -> None:
+        """Raises GatewaySettingsError, where pydantic would give a page."""
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = "__".join(str(part) for part in first["loc"]).upper()
+            what = f"RTM_{place}" if place else "The gateway's settings"
+            raise GatewaySettingsError(f"{what}: {first['msg']}.") from error
+        except SettingsError as error:
+            raise GatewaySettingsError(f"The gateway's settings: {error}.") from error
 
     @property
     def key_path(self) -> Path:

@@ -199,7 +199,7 @@ class Uplink:
     async def _heartbeat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
-            self.publish_status()
+            await asyncio.to_thread(self.publish_status)  # it asks the outbox, which may be writing
 
     def _status_message(self) -> dict[str, Any]:
         box = self._outbox.status()

@@ -18,10 +18,9 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
-from rtm_gateway.app import Gateway
-from rtm_gateway.settings import GatewaySettings, SensorSettings
+from rtm_gateway.app import Gateway, GatewayError
+from rtm_gateway.settings import GatewaySettings, GatewaySettingsError, SensorSettings
 from rtm_signal.chunk import ChunkKey, decode, stream_id
 from rtm_signal.wire import Command, Manifest, cmd_topic
 
@@ -235,6 +234,12 @@ def test_the_sensor_forgets_only_what_the_outbox_has_synced(
     assert 1000 <= up_to <= 1100
 
 
+def test_a_data_folder_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(GatewayError, match="RTM_DATA_DIR"):
+        Gateway(GatewaySettings(tenant=TENANT, gateway=GATEWAY, data_dir=tmp_path / "file" / "data"))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -248,5 +253,6 @@ def test_the_sensor_forgets_only_what_the_outbox_has_synced(
 def test_settings_that_cannot_be_are_refused(monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str]) -> None:
     for name, value in {"RTM_TENANT": str(TENANT), "RTM_GATEWAY": str(GATEWAY), **wrong}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises((ValidationError, ValueError)):
+    with pytest.raises(GatewaySettingsError) as refused:
         GatewaySettings()
+    assert "\n" not in str(refused.value)
