@@ -91,7 +91,9 @@ class Guard:
                 ]
             await send(message)
 
-        if scope["method"] not in SAFE_METHODS and not own_origin(headers, scheme=scope["scheme"]):
+        if scope["method"] not in SAFE_METHODS and not own_origin(
+            headers, scheme="https" if self.https else scope["scheme"]
+        ):
             await _refuse(send_with_headers, 403, "This form did not come from a page of this site.")
             return
         length = headers.get("content-length", "0")

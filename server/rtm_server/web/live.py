@@ -83,6 +83,16 @@ class LiveHub:
         self._live: dict[UUID, Live] = {}
         self._sets: dict[UUID, OpenSet] = {}
         self._streams: dict[UUID, int] = {}
+        self._ending = threading.Event()
+
+    def end(self) -> None:
+        """The process stops: streams end now, browsers come back to whoever follows."""
+        self._ending.set()
+
+    @property
+    def ending(self) -> bool:
+        """Whether streams should end."""
+        return self._ending.is_set()
 
     def heard(self, gateway: UUID, recording: UUID, exercise: str | None, count: int) -> None:
         """A live message has come."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import ExitStack
 
 import uvicorn
+from fastapi import FastAPI
 
 from rtm_server.crypto import MasterKey
 from rtm_server.errors import ServerError
@@ -14,7 +16,19 @@ from rtm_server.web.app import create_app
 from rtm_server.web.live import LiveHub, MqttLive
 from rtm_server.web.settings import WebSettings
 
-DRAIN_S = 5  # live streams are cut after so long; browsers come back by themselves
+DRAIN_S = 5  # requests still running are cut after so long
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class PagesServer(uvicorn.Server):
+    """Ends live streams first, so that a stop does not wait for them."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called once when the server is told to stop."""
+        app = self.config.app
+        if isinstance(app, FastAPI):
+            app.state.services.hub.end()
+        await super().shutdown(sockets)
 
 
 def run(settings: Settings) -> None:
@@ -22,6 +36,10 @@ def run(settings: Settings) -> None:
     web = WebSettings.of(settings)
     if web.database_url is None:
         raise ServerError("RTM_DATABASE_URL is not set: the pages have no database")
+    if web.http_host not in LOOPBACK and not web.https:
+        raise ServerError(
+            f"the pages would listen on {web.http_host} without https: set RTM_HTTPS=true behind a proxy that ends TLS"
+        )
     with ExitStack() as stack:
         store = stack.enter_context(
             Store(web.database_url, MasterKey.from_file(web.master_key_path), name="pages")
@@ -35,10 +53,10 @@ def run(settings: Settings) -> None:
         server(create_app(web, store, hub=hub, commands=commands), web).run()
 
 
-def server(app: object, settings: WebSettings) -> uvicorn.Server:
+def server(app: FastAPI, settings: WebSettings) -> PagesServer:
     """A uvicorn server that tells nobody its name and writes no access log (addresses hold ids)."""
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]  # any ASGI application
+        app,
         host=settings.http_host,
         port=settings.http_port,
         log_level="warning",
@@ -52,4 +70,4 @@ def server(app: object, settings: WebSettings) -> uvicorn.Server:
         limit_concurrency=500,
         lifespan="off",
     )
-    return uvicorn.Server(config)
+    return PagesServer(config)

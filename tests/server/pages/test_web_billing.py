@@ -69,6 +69,25 @@ def test_a_held_line_says_why_and_needs_a_reason(clerk: httpx.Client) -> None:
     assert held_keys(page) == []
 
 
+def test_minutes_under_a_released_line_stay(
+    clerk: httpx.Client, client_now: httpx.Client, month: House
+) -> None:
+    (key,) = held_keys(clerk.get("/billing/2026-10").text)
+    form = {"line": key, "reason": "note of the call is on file"}
+    assert clerk.post("/billing/2026-10/release-held", data=form).status_code == 303
+    with month.store.tenant_tx(month.tenant) as tx:
+        row = tx.execute(
+            "SELECT t.entry_id, e.patient_id FROM time_entry t JOIN episode e USING (tenant_id, episode_id)"
+            " WHERE t.tenant_id = %s AND t.started_at < '2026-11-01'",
+            (month.tenant,),
+        ).fetchone()
+    assert row is not None
+    client_now.post("/sign-in", data={"email": month.therapist, "password": PASSWORD})
+    response = client_now.post(f"/p/{row['patient_id']}/time/{row['entry_id']}/undo")
+    assert response.status_code == 409
+    assert "A released claim line stands on" in response.text
+
+
 def test_release_in_bulk_once(clerk: httpx.Client) -> None:
     form = "/billing/2026-11/release"
     ready = keys(clerk.get("/billing/2026-11").text, form)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
@@ -14,13 +15,16 @@ from fastapi.routing import APIRoute
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rtm_server.errors import ServerError
 from rtm_server.store import Store
+from rtm_server.web import serve
 from rtm_server.web.guard import own_origin
 from rtm_server.web.identity.endpoints import safe_path
 from rtm_server.web.identity.passwords import Passwords
 from rtm_server.web.identity.sessions import Sessions
 from rtm_server.web.identity.throttle import FREE_TRIES, LONGEST_WAIT_S, Throttle
 from rtm_server.web.policy import Action, Actor, Role, can, declared
+from rtm_server.web.settings import WebSettings
 from rtm_server.web.testing import NOW, PASSWORD, House
 
 QUICK = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
@@ -161,6 +165,29 @@ def test_sessions_end(pages_store: Store, house: House) -> None:
     with pages_store.tenant_tx(house.tenant) as tx:
         rows = tx.execute("SELECT token_hash FROM session WHERE tenant_id = %s", (house.tenant,)).fetchall()
     assert all(token.encode() not in row["token_hash"] for row in rows)
+
+
+def test_ended_sessions_leave_nothing_behind(pages_store: Store, own_house: House) -> None:
+    span = timedelta(minutes=15)
+    sessions = Sessions(pages_store, idle=span, patient_idle=span, absolute=timedelta(hours=12))
+    tenant = own_house.tenant
+    with pages_store.tenant_tx(tenant) as tx:
+        user = tx.execute("SELECT user_id FROM app_user WHERE role = 'billing'").fetchone()
+        assert user is not None
+        sessions.open(tx, tenant, user["user_id"], Role.BILLING, NOW)
+        sessions.open(tx, tenant, user["user_id"], Role.BILLING, NOW + timedelta(minutes=5))
+        sessions.open(tx, tenant, user["user_id"], Role.BILLING, NOW + timedelta(days=1))
+        left = tx.execute(
+            "SELECT (SELECT count(*) FROM session) AS sessions,"
+            " (SELECT count(*) FROM directory WHERE kind = 'session') AS ways"
+        ).fetchone()
+    assert left == {"sessions": 1, "ways": 1}
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5"])  # noqa: S104 - it is refused
+def test_the_network_needs_https(tmp_path: Path, host: str) -> None:
+    with pytest.raises(ServerError, match="RTM_HTTPS"):
+        serve.run(WebSettings(data_dir=tmp_path, database_url="postgresql://nowhere", http_host=host))
 
 
 def test_a_disabled_user_is_out_at_the_next_request(

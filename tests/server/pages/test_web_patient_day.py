@@ -77,6 +77,15 @@ def test_events_follow_the_count(patient: httpx.Client, own_house: House, hub: L
     ]
 
 
+def test_a_stop_ends_the_streams(patient: httpx.Client, hub: LiveHub) -> None:
+    path = patient.post("/today/start", data={"exercise": "pendulum"}).headers["location"]
+    with patient.stream("GET", f"{path}/events") as stream:
+        for line in stream.iter_lines():
+            if line == "event: waiting":
+                hub.end()
+    assert hub.ending
+
+
 def test_streams_are_counted(patient: httpx.Client, own_house: House, hub: LiveHub) -> None:
     path = patient.post("/today/start", data={"exercise": "pendulum"}).headers["location"]
     with own_house.store.tenant_tx(own_house.tenant) as tx:

@@ -32,6 +32,18 @@ WHERE tenant_id = %(tenant)s AND token_hash = %(hash)s
 _CLOSE = "DELETE FROM session WHERE tenant_id = %(tenant)s AND token_hash = %(hash)s"
 
 
+# Sessions of the user that have ended, and their way in once no other is left.
+_TIDY = """
+DELETE FROM session
+WHERE tenant_id = %(tenant)s AND user_id = %(user)s
+  AND (idle_expires_at <= %(now)s OR absolute_expires_at <= %(now)s)
+"""
+_TIDY_DIRECTORY = """
+DELETE FROM directory WHERE tenant_id = %(tenant)s AND kind = 'session' AND subject_id = %(user)s
+  AND NOT EXISTS (SELECT 1 FROM session WHERE tenant_id = %(tenant)s AND user_id = %(user)s)
+"""
+
+
 def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
@@ -49,6 +61,8 @@ class Sessions:
     def open(self, tx: Tx, tenant: UUID, user: UUID, role: Role, now: datetime) -> str:
         """A new session; returns the token, which is stored nowhere."""
         token = secrets.token_urlsafe(TOKEN_BYTES)
+        for tidy in (_TIDY, _TIDY_DIRECTORY):
+            tx.execute(tidy, {"tenant": tenant, "user": user, "now": now})
         tx.execute(
             _OPEN,
             {

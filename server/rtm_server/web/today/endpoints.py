@@ -195,7 +195,7 @@ async def _stream(request: Request, svc: Services, who: Actor, running: LiveSet)
     token = request.cookies.get(cookie_name(svc), "")
     try:
         yield "retry: 2000\n\n"
-        while not await request.is_disconnected():
+        while not svc.hub.ending and not await request.is_disconnected():
             if running.closed or running.gateway is None or _stopped(svc, who, running):
                 yield "event: closed\ndata: {}\n\n"
                 return
