@@ -39,6 +39,7 @@ from rtm_gateway.drivers.driver import (
 from rtm_gateway.drivers.port import NoAnswerError, Port
 from rtm_gateway.drivers.reply import Reply
 from rtm_gateway.radio import BondLostError, Radio
+from rtm_gateway.rate import RateWatch
 from rtm_gateway.unwrap import Coverage
 
 _log = logging.getLogger(__name__)
@@ -66,6 +67,8 @@ class Event(StrEnum):
     SENSOR = "sensor"
     """An event of the sensor itself (button, flash nearly full), in `reply`."""
     RADIO_GONE = "radio_gone"
+    RATE = "rate"
+    """The sensor does not send at the rate it promised; `value` is the measured one."""
 
 
 class Span(NamedTuple):
@@ -163,7 +166,9 @@ class SensorLink:
         self._decoder = driver.decoder(next_boot or boots_by_clock())
         self._have = {key: Coverage(list(spans)) for key, spans in (have or {}).items()}
         self._bound = bound
+        self._rates: dict[str, RateWatch] = {}
         self._want_streaming = streaming
+        self._streaming = False
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
         self._gone = asyncio.Event()
@@ -270,11 +275,6 @@ class SensorLink:
         client = await self._connect()
         try:
             await self._use(client)
-        except BleakError as error:
-            if self._gone.is_set() or not client.is_connected:
-                raise
-            _log.info("%s: %s", self.driver.profile, error)
-            raise
         finally:
             await self._leave(client)
 
@@ -384,11 +384,11 @@ class SensorLink:
         }
         while True:
             self._changed.clear()
+            if self._want_streaming != self._streaming:
+                await self._apply_streaming(port)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, min(due.values()) - time.monotonic())):
                     await self._changed.wait()
-            if self._changed.is_set():
-                await self._apply_streaming(port)
             now = time.monotonic()
             if now >= due["exchange"]:
                 await self._exchange(port)
@@ -401,7 +401,9 @@ class SensorLink:
                 due["resync"] = time.monotonic() + policy.resync_every_s
 
     async def _apply_streaming(self, port: Port) -> None:
-        if self._want_streaming:
+        """Make the sensor do what is wished; the wish may change meanwhile."""
+        self._streaming = wished = self._want_streaming
+        if wished:
             await self.driver.start(port)
         else:
             await self.driver.stop(port)
@@ -492,12 +494,25 @@ class SensorLink:
                 self._tell(Event.REBOOTED, "The sensor has restarted; its counters begin anew.")
             self._boot = block.boot
         self.clocks.observe(block)
+        self._watch_rate(block)
         self._on_block(block)
         key = (block.stream, block.boot)
         have = self._have.get(key)
         if have is None:
             have = self._have[key] = Coverage()
         have.add(block.first, block.first + len(block.values))
+
+    def _watch_rate(self, block: SampleBlock) -> None:
+        watch = self._rates.get(block.stream)
+        if watch is None:
+            spec = self.spec(block.stream)
+            if spec is None:
+                return
+            watch = self._rates[block.stream] = RateWatch(spec.rate_hz)
+        measured = watch.observe(block)
+        if measured is not None:
+            what = f"The sensor sends {measured:.1f} samples a second instead of {watch.promised_hz:g}."
+            self._tell(Event.RATE, what, value=measured)
 
     def _tell(
         self,

@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rtm_gateway.drivers import SampleBlock
 from rtm_gateway.drivers.homestretch import HomestretchDriver
 from rtm_gateway.link import Event, LinkEvent, LinkPolicy, SensorLink
 from rtm_gateway.radio import Radio, open_radio
+from rtm_gateway.rate import RateWatch
 
 QUICK = LinkPolicy(
     silence_s=1.0,
@@ -60,7 +62,7 @@ class Owner:
 async def linked(owner: Owner, sensor: Any, radio: Radio, **options: Any) -> AsyncIterator[SensorLink]:
     found = await radio.find(sensor.device.random_address.to_string(False), 5)
     assert found is not None
-    arguments: dict[str, Any] = {"policy": QUICK, "rng": random.Random(1), **options}  # noqa: S311 - repeatable, not a secret
+    arguments: dict[str, Any] = {"policy": QUICK, "rng": random.Random(1), **options}
     link = SensorLink(
         found[0],
         options.pop("driver", None) or HomestretchDriver(),
@@ -216,5 +218,56 @@ def test_freeing_and_stopping(radio_kit: SimpleNamespace) -> None:
             assert await link.blink(2)
             link.set_streaming(False)
             await owner.until(lambda: not sensor.sampling)
+
+    run_with_sensor(radio_kit, story)
+
+
+def test_two_sensors_with_one_address_are_told_apart(radio_kit: SimpleNamespace) -> None:
+    """The second one appears when the first is gone; its serial number gives it away."""
+
+    async def story(owner: Owner, air: Any, sensor: Any, radio: Radio) -> None:
+        async with linked(owner, sensor, radio):
+            await owner.until(lambda: sensor.streaming)
+            await sensor.sample(20)
+            await owner.until(lambda: len(owner.samples()) == 20)
+            sensor.serial = "TEST0002"
+            await air.drop()
+            await owner.until(lambda: Event.REFUSED in owner.kinds())
+        refused = [event for event in owner.events if event.kind is Event.REFUSED]
+        assert "TEST0002" in refused[0].what
+        assert "TEST0001" in refused[0].what
+
+    run_with_sensor(radio_kit, story)
+
+
+def test_a_device_that_lies_about_its_rate_is_named() -> None:
+    watch = RateWatch(100.0)
+    values = np.zeros((1, 6), np.int16)
+    said = []
+    for i in range(2000):
+        block = SampleBlock("imu", 1, i, values, i * 630, 32768.0, i * 19_000_000)
+        said.append(watch.observe(block))
+    (measured,) = [rate for rate in said if rate is not None]
+    assert measured == pytest.approx(52.0, abs=0.2)
+    honest = RateWatch(52.0)
+    assert all(
+        honest.observe(SampleBlock("imu", 1, i, values, None, 52.0, i * 19_231_000)) is None
+        for i in range(2000)
+    )
+
+
+def test_a_radio_that_comes_and_goes(radio_kit: SimpleNamespace) -> None:
+    async def story(owner: Owner, air: Any, sensor: Any, radio: Radio) -> None:
+        async with linked(owner, sensor, radio):
+            await owner.until(lambda: sensor.streaming)
+            await sensor.sample(10)
+            await owner.until(lambda: len(owner.samples()) == 10)
+            air._transport.sink.transport.close()  # the adapter is pulled out
+            await air.drop()
+            await sensor.sample(30)
+            await owner.until(lambda: sensor.streaming, 20)
+            await sensor.sample(10)
+            await owner.until(lambda: len(owner.samples()) == 50)
+        assert owner.samples() == expected(sensor, 7, 50)
 
     run_with_sensor(radio_kit, story)
