@@ -150,10 +150,13 @@ class Peripheral:
         await self._advertise()
 
     async def _advertise(self) -> None:
-        # bumble: the set that ended with the connection is gone already, and stopping it raises KeyError.
-        self.device.legacy_advertising_set = None
-        self.device.legacy_advertiser = None
-        await self.device.start_advertising(auto_restart=False)
+        device = self.device
+        if device.legacy_advertising_set is not None:
+            # The set that ended with a connection begins again: bumble forgets none, and has 240 in all.
+            await device.legacy_advertising_set.start()
+            return
+        device.legacy_advertiser = None  # it ended with the connection, and stopping it raises
+        await device.start_advertising(auto_restart=False)
 
     async def power_off(self) -> None:
         """Off the air; a connected central sees the link time out."""

@@ -18,6 +18,7 @@ from rtm_firmware_sim.flash import FlashRing
 from rtm_firmware_sim.playback import Playback, Sampler, track_of
 from rtm_firmware_sim.simulate import run
 from rtm_signal.recording import Recording, SensorRecording
+from rtm_signal.recording_file import write_recording
 
 Moving = Callable[..., SensorRecording]
 
@@ -170,10 +171,11 @@ def test_what_cannot_be_simulated_is_one_plain_sentence(
     assert "\n" not in str(error.value)
 
 
-def test_run_says_when_it_is_ready_and_cancels_cleanly(moving: Moving) -> None:
+def test_run_says_when_it_is_ready_and_cancels_cleanly(moving: Moving, tmp_path: Path) -> None:
     async def scene() -> None:
         ready: list[str] = []
-        recording = Recording({"thigh": moving(), "left_shank": moving()})
+        recording = tmp_path / "worn.csv"
+        write_recording(recording, Recording({"thigh": moving(), "left_shank": moving()}))
         task = asyncio.create_task(
             run("witmotion", recording=recording, transport="tcp-server:127.0.0.1:0", on_ready=ready.append)
         )

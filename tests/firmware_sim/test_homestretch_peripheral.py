@@ -205,6 +205,25 @@ def test_one_seed_gives_the_same_bytes_whenever_it_is_started(play: Play, moving
     assert runs[0] == runs[1]
 
 
+def test_a_second_start_begins_anew_and_the_index_goes_on(play: Play, moving: Moving) -> None:
+    async def scene() -> None:
+        async with Air() as air:
+            sensor = await put_on(air, moving(0.5), speed=10.0)
+            client = await paired(air, sensor)
+            box = client.received[DATA]
+            await command(client, 1, 1, b"\x0a")
+            await until(lambda: len(box) == 5)
+            _, data = await command(client, 1, 2, b"\x0a")
+            assert struct.unpack("<III", data)[1] == 50
+            await until(lambda: len(box) == 10)
+            boot = sensor.firmware.boot
+            assert [opened(raw, boot)[0] for raw in box] == list(range(0, 100, 10))
+            assert box[0][6:-2] == box[5][6:-2]
+            assert opened(box[5], boot)[1] > opened(box[4], boot)[1]
+
+    play(scene())
+
+
 def test_a_hole_in_the_recording_is_a_hole_in_the_index(play: Play, moving: Moving) -> None:
     async def scene() -> None:
         whole = moving()

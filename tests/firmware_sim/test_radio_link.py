@@ -140,6 +140,21 @@ def test_an_mtu_that_changes_at_reconnection(play: Play, moving: Moving) -> None
     play(scene())
 
 
+def test_reconnecting_again_and_again_uses_nothing_up(play: Play, moving: Moving) -> None:
+    async def scene() -> None:
+        async with Air() as air:
+            sensor = await put_on(air, moving(), loop=True)
+            client = await Client.connect(air, sensor)
+            for _ in range(4):
+                sensor.drop_link()
+                await until(lambda: not client.central.connections and sensor.connection is None)
+                await Client.connect(air, sensor, central=client.central)
+            # bumble has 240 advertising sets in all and forgets none
+            assert len(sensor.device.extended_advertising_sets) == 1
+
+    play(scene())
+
+
 def test_a_cancelled_connection_attempt_ends_and_the_next_works(play: Play, moving: Moving) -> None:
     async def scene() -> None:
         async with Air() as air:
