@@ -227,6 +227,57 @@ CASES = (
         {"lines": [line("98975", "2026-01-01")]},
     ),
     Worked(
+        "setup-straddle-two",
+        "one day on each side of the new year: the years differ, hold",
+        case(STRADDLE, data=days("2025-12-31", 2), as_of="2026-01-10"),
+        {"lines": [line("98975", "2026-01-01", "hold")]},
+    ),
+    Worked(
+        "setup-straddle-first-day",
+        "only the first of three days lies in the old year",
+        case(STRADDLE, data=days("2025-12-31", 3), as_of="2026-01-10"),
+        {"lines": [line("98975", "2026-01-01", "hold")]},
+    ),
+    Worked(
+        "setup-straddle-last-day",
+        "only the last of three days lies in the new year",
+        case(STRADDLE, data=days("2025-12-30", 3), as_of="2026-01-10"),
+        {"lines": [line("98975", "2026-01-01", "hold")]},
+    ),
+    Worked(
+        "setup-last-day",
+        "on the last of its 30 dates the set-up is still open",
+        case({"episode.setup": {"on": "2026-03-01"}}, data=days("2026-03-01", 1), as_of=WINDOW),
+        {
+            "lines": [],
+            "open": [{"codes": ["98975"], "have": 1, "need": 2, "days_left": 1, "reachable": True}],
+        },
+    ),
+    Worked(
+        "setup-plan",
+        "the plan of care must cover the set-up from its first counted day",
+        case(
+            {
+                "episode.setup": {"on": "2026-03-01"},
+                "episode.plan_of_care": [{"from": "2026-03-02", "to": None}],
+            },
+            data=days("2026-03-01", 2),
+            as_of="2026-03-10",
+        ),
+        {"lines": [line("98975", "2026-03-02", "hold")]},
+    ),
+    Worked(
+        "setup-sent-earlier",
+        "a set-up sent earlier in the episode, before this one's 30 dates, is not sent again",
+        case(
+            {"episode.setup": {"on": "2026-03-10"}},
+            data=days("2026-03-10", 2),
+            claims_sent=[{"code": "98975", "service_date": "2026-03-04", "claim_id": "A1"}],
+            as_of="2026-03-20",
+        ),
+        {"lines": [], "not_billable": [{"code": "98975", "why": "already sent as A1"}]},
+    ),
+    Worked(
         "setup-straddle-new-year",
         "all data in 2026: its rule",
         case(STRADDLE, data=days("2026-01-02", 2), as_of="2026-01-10"),
