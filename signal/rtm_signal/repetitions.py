@@ -19,7 +19,7 @@ from rtm_signal.features import Motion
 from rtm_signal.recording import FloatArray
 from rtm_signal.repetitions_period import candidate_periods
 from rtm_signal.repetitions_single import lone, recognised
-from rtm_signal.repetitions_tiling import PHASES, Tiling, at_steps, bank, cycles, refine, tile
+from rtm_signal.repetitions_tiling import PHASES, Tiling, agreement, at_steps, bank, cycles, refine, tile
 from rtm_signal.segmentation import bouts, is_moving
 
 _RATE_WEIGHT = 0.6
@@ -34,6 +34,17 @@ _LEAST_SAME_AXES = 0.5
 
 Of the same exercise at another tempo or size it is above 0.7, of another exercise of the same arm mostly
 below 0.3."""
+_LONGEST_STRIDE_S = 1.35
+"""A stride of slow walking (0.74 Hz); beside an exercise _SLOWER_THAN_GAIT times as slow such a set is
+walking."""
+_SLOWER_THAN_GAIT = 1.3
+_LEAST_AGREEMENT = 0.7
+"""Correlation with the median repetition below which one at the edge of a set is other movement."""
+_LEAST_CORE = 3
+_REACH_POWER = 0.3
+"""How much the share of a bout's movement that a set explains counts beside how well it explains it."""
+_LEAST_REST_S = 4.0
+"""What is left of a bout is looked at for another set where it is longer than this."""
 _LEAST_PARTED = 3
 """A bout is parted at a long rest only where each part is a set in itself."""
 _NOMINAL_WEIGHT = 0.25
@@ -91,10 +102,26 @@ def find_sets(motion: Motion, *, trimmed: bool = False, known: Sequence[Movement
     else:
         for a, b in _with_margin(bouts(motion), motion):
             found += _in_bout(motion.part(a, b), moving[a:b], known)
+        if not known:
+            found = _of_one_movement(found)
     if found:
         return found
     edges = lone(motion, moving, trimmed=trimmed)
     return [] if edges is None else [_lone_set(motion, *edges)]
+
+
+def _of_one_movement(found: list[FoundSet]) -> list[FoundSet]:
+    """The sets of the movement that is repeated best and longest; others are walking, handling, fidgeting."""
+    if len(found) < 2:
+        return found
+    main = max(found, key=lambda f: f.fit**2 * float((f.end_s - f.start_s).sum()))
+    slow = main.movement.duration_s > _SLOWER_THAN_GAIT * _LONGEST_STRIDE_S
+    return [
+        f
+        for f in found
+        if same_axes(f.movement, main.movement) > _LEAST_SAME_AXES
+        and not (slow and f.movement.duration_s < _LONGEST_STRIDE_S)
+    ]
 
 
 def _lone_set(motion: Motion, start: FloatArray, end: FloatArray) -> FoundSet:
@@ -110,7 +137,15 @@ def _in_bout(part: Motion, moving: NDArray[np.bool_], known: Sequence[Movement])
     spans = _with_margin(bouts(part, max_hold_s=one.movement.duration_s), part)
     parts = [_best(part.part(a, b), moving[a:b], trimmed=False, known=known) for a, b in spans]
     sets = [p for p in parts if p is not None and len(p.start_s) >= _LEAST_PARTED]
-    return sets if len(sets) > 1 else [one]
+    if len(sets) > 1:
+        return sets
+    before = int(np.searchsorted(part.t, one.start_s[0]))
+    after = int(np.searchsorted(part.t, one.end_s[-1]))
+    out = [one]
+    for a, b in ((0, before), (after, len(part.t))):
+        if (b - a) / part.rate_hz > _LEAST_REST_S:
+            out += _in_bout(part.part(a, b), moving[a:b], known)
+    return sorted(out, key=lambda found: float(found.start_s[0]))
 
 
 def _recognised(part: Motion, moving: NDArray[np.bool_], known: Sequence[Movement]) -> list[FoundSet]:
@@ -213,7 +248,13 @@ def _best(
     else:
         good = [f for f in found if f.fit > _LEAST_FIT and len(f.start_s) >= 2]
     found = good or (found if trimmed else [])
-    return _shortest(found, [f.fit + f.likeness for f in found])
+    return _shortest(found, [f.fit * _reach(f, part, moving) + f.likeness for f in found])
+
+
+def _reach(found: FoundSet, part: Motion, moving: NDArray[np.bool_]) -> float:
+    inside = (part.t >= found.start_s[0]) & (part.t <= found.end_s[-1])
+    share = float((inside & moving).sum()) / max(float(moving.sum()), 1.0)
+    return float(share**_REACH_POWER)
 
 
 def _shortest(found: list[FoundSet], score: list[float]) -> FoundSet | None:
@@ -258,10 +299,44 @@ def _tiled(
     starts = [cycles(padded, g[:-1], np.diff(g)).mean(axis=0) for g in guesses]
     if last - first >= PHASES:
         starts.append(cycles(padded, np.array([first]), np.array([PHASES]))[0])
-    best = refine(padded, bank(padded, active, pad), starts)
+    stretches = bank(padded, active, pad)
+    best = refine(padded, stretches, starts)
+    # A hold at the top looks like a rest at the base: the other reading has its edges half a cycle away.
+    turned = refine(padded, stretches, [np.roll(best.template, PHASES // 2, axis=0)], rounds=1)
+    best = max(best, turned, key=lambda tiling: tiling.fit)
+    if not trimmed:
+        best = _core(padded, active, best)
     if len(best.edges) == 0:
         return None
     return _as_set(part, moving, best, step, pad, scale)
+
+
+def _core(grid: FloatArray, active: NDArray[np.bool_], whole: Tiling) -> Tiling:
+    """The run of repetitions that are alike, tiled again on its own: what surrounds it has no say in it."""
+    if len(whole.edges) < _LEAST_CORE:
+        return whole
+    alike = agreement(grid, whole.edges) > _LEAST_AGREEMENT
+    if alike.all():
+        return whole
+    run = _longest_run(alike)
+    if len(run) < _LEAST_CORE:
+        return whole
+    core = whole.edges[run]
+    first = max(0, int(core[0, 0]) - PHASES // 2)
+    last = min(len(grid), int(core[-1, 1]) + PHASES // 2 + 1)
+    template = cycles(grid, core[:, 0], core[:, 1] - core[:, 0]).mean(axis=0)
+    part = refine(grid[first:last], bank(grid[first:last], active[first:last]), [template])
+    return replace(part, edges=part.edges + first)
+
+
+def _longest_run(alike: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Indices from the first to the last of the longest stretch in which no two in a row are false."""
+    good = np.flatnonzero(alike)
+    if len(good) == 0:
+        return np.zeros(0, np.int64)
+    parts = np.split(good, np.flatnonzero(np.diff(good) > 2) + 1)
+    longest = max(parts, key=len)
+    return np.arange(longest[0], longest[-1] + 1)
 
 
 def _as_set(
@@ -302,5 +377,13 @@ def same_axes(one: Movement, other: Movement) -> float:
     """0..1, whether two movements share their axes in the sensor frames, whatever their course in time."""
     if one.template.shape != other.template.shape:
         return 0.0
-    a, b = (m.template.T @ m.template for m in (one, other))
+    a, b = (_axes(m) for m in (one, other))
     return float((a * b).sum() / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))
+
+
+def _axes(movement: Movement) -> FloatArray:
+    """(F, F) how the features go together, posture and rate each brought to unit size."""
+    posture = 4 * movement.template.shape[1] // 7
+    halves = np.split(movement.template, [posture], axis=1)
+    unit = np.concatenate([h / max(float(np.linalg.norm(h)), 1e-12) for h in halves], axis=1)
+    return np.asarray(unit.T @ unit)

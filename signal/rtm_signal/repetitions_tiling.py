@@ -178,6 +178,15 @@ def _fit(signal: FloatArray, moving: NDArray[np.bool_], edges: NDArray[np.int64]
     return float(explained * coverage(moving, edges))
 
 
+def agreement(signal: FloatArray, edges: NDArray[np.int64]) -> FloatArray:
+    """(k,) correlation of each repetition with the median one, which a few odd ones do not move."""
+    shapes = cycles(signal, edges[:, 0], edges[:, 1] - edges[:, 0])
+    usual = np.median(shapes, axis=0)
+    along = np.einsum("skf,kf->s", shapes, usual)
+    size = np.sqrt(np.einsum("skf,skf->s", shapes, shapes) * float((usual**2).sum()))
+    return np.asarray(along / np.maximum(size, 1e-12))
+
+
 def coverage(moving: NDArray[np.bool_], edges: NDArray[np.int64]) -> float:
     """Share of the moving samples that lie inside a repetition."""
     total = np.concatenate([[0], np.cumsum(moving)])
