@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import structlog
 from procrastinate import App, PsycopgConnector, RetryStrategy
+from procrastinate.exceptions import ConnectorException
 from psycopg import AsyncConnection
+from psycopg_pool import PoolTimeout
 
 from rtm_server import analyses, job_queue, metrics
 from rtm_server.settings import Settings
@@ -29,6 +33,18 @@ ORDER BY r.recording_id FOR UPDATE OF r
 """
 
 
+# A worker killed at work leaves its job `doing` for ever, and the job's lock keeps the recording from being analysed.
+# Its job is dropped; what it was about is found by the rest of the sweep.
+_DROP_STALLED = """
+DELETE FROM procrastinate_jobs j WHERE j.status = 'doing' AND j.queue_name = %s AND NOT EXISTS (
+    SELECT 1 FROM procrastinate_workers w WHERE w.id = j.worker_id AND w.last_heartbeat > now() - %s)
+"""
+_STALLED = timedelta(seconds=45)  # procrastinate's heartbeat comes every 10 s
+_NO_TENANT = UUID(int=0)  # the queue's tables have none
+_AWAY = (Unavailable, ConnectorException, psycopg.OperationalError, PoolTimeout)
+_PAUSE_S = 1.0  # before a worker that lost the database starts again
+
+
 def make_app(dsn: str, store: Store) -> App:
     """The queue's application, with its one task and the sweep that finds what is not analysed."""
     app = App(connector=PsycopgConnector(conninfo=dsn, min_size=1, max_size=4, configure=_become_app))
@@ -41,7 +57,7 @@ def make_app(dsn: str, store: Store) -> App:
     def analyse(tenant: str, recording: str) -> None:
         _analyse(store, UUID(tenant), UUID(recording))
 
-    @app.periodic(cron="*/5 * * * *")
+    @app.periodic(cron="* * * * *")
     @app.task(name="sweep", queue=job_queue.QUEUE, queueing_lock="sweep", pass_context=False)
     def sweep_all(timestamp: int) -> None:
         del timestamp
@@ -71,6 +87,8 @@ def _analyse(store: Store, tenant: UUID, recording: UUID) -> None:
 
 def sweep(store: Store, *, renew: bool = False) -> int:
     """Defer a job for every complete recording without a current result; with `renew`, also for older pipelines."""
+    with store.tenant_tx(_NO_TENANT) as tx:
+        tx.execute(_DROP_STALLED, (job_queue.QUEUE, _STALLED))
     found = 0
     for tenant in store.tenants():
         with store.tenant_tx(tenant) as tx:
@@ -95,8 +113,17 @@ class Worker:
 
     def run(self, *, until_idle: bool = False) -> None:
         """Work until stopped, or until nothing waits."""
-        sweep(self._store)
-        asyncio.run(self._work(until_idle))
+        while not self._stopped.is_set():
+            try:
+                sweep(self._store)
+                asyncio.run(self._work(until_idle))
+            except _AWAY:
+                if until_idle:
+                    raise
+            # procrastinate returns quietly when its listener loses the database; only we or idleness end the work.
+            if until_idle or self._stopped.wait(_PAUSE_S):
+                return
+            log.warning("the worker starts again: the database did not answer")
 
     def stop(self) -> None:
         """Finish the job at hand and return from `run`. From any thread."""

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import threading
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from rtm_server import analyses, jobs
+from rtm_server import analyses, jobs, migrate
+from rtm_server.crypto import MasterKey
+from rtm_server.embedded_postgres import EmbeddedPostgres
 from rtm_server.ingest import commit_group
 from rtm_server.settings import Settings
 from rtm_server.store import Store
@@ -20,6 +28,7 @@ from rtm_server.testing import (
     make_chunks,
     make_clinic,
     make_manifest,
+    scratch_folder,
     send_recording,
     squat_like,
 )
@@ -188,3 +197,54 @@ def test_the_sweep_finds_what_lost_its_job(clinic: Clinic) -> None:
             "SELECT status::text FROM procrastinate_jobs WHERE lock = %s", (str(recording),)
         ).fetchall()
     assert waiting == [{"status": "todo"}]
+
+
+def test_the_job_of_a_killed_worker_is_done_by_the_next(
+    clinic: Clinic, settings: Settings, store: Store, database: Database
+) -> None:
+    recording = send_recording(clinic, VALUES, opened=today(clinic.zone), boot=1)
+    with store.tenant_tx(clinic.tenant) as tx:  # as kill -9 leaves it
+        worker = tx.execute(
+            "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '5 minutes') RETURNING id"
+        ).fetchone()
+        assert worker is not None
+        tx.execute(
+            "UPDATE procrastinate_jobs SET status = 'doing', worker_id = %s WHERE lock = %s",
+            (worker["id"], str(recording)),
+        )
+    jobs.Worker(settings, store, database.dsn).run(until_idle=True)
+    assert current(clinic, recording)["repetitions"] > 0
+
+
+def test_the_worker_survives_the_database(settings: Settings, tmp_path: Path) -> None:
+    """Killed with -9 and restarted, while the worker waits; then there is something to do."""
+    folder = scratch_folder("rtm-worker-")
+    with EmbeddedPostgres(folder / "pg") as server:
+        migrate.upgrade(server.owner_dsn)
+        with Store(server.dsn, MasterKey(bytes(32))) as own:
+            clinic = make_clinic(own)
+            worker = jobs.Worker(settings, own, server.dsn)
+            thread = threading.Thread(target=worker.run)
+            thread.start()
+            first = send_recording(clinic, VALUES, opened=today(clinic.zone), boot=1)
+            wait_for_result(clinic, first)
+            pid = server.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            while server.pid == pid:
+                time.sleep(0.01)
+            server.start()
+            other = squat_like(len(VALUES), RATE, period_s=5.0)
+            second = send_recording(clinic, other, opened=today(clinic.zone, hour=20), boot=2)
+            wait_for_result(clinic, second)
+            worker.stop()
+            thread.join()
+    shutil.rmtree(folder)
+
+
+def wait_for_result(clinic: Clinic, recording: UUID) -> None:
+    while True:
+        with clinic.store.tenant_tx(clinic.tenant) as tx:
+            if tx.execute("SELECT 1 FROM analysis WHERE recording_id = %s", (recording,)).fetchone():
+                return
+        time.sleep(0.05)
