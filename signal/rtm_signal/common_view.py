@@ -25,7 +25,9 @@ VERTICAL_WEIGHT = 0.3
 """Of the verticals against the force: VQF's inclination is good, the force knows more in short clips."""
 FORCE_NOISE = 0.1
 """m/s2: of the joint's force between two good sensors."""
-_THIN = 6000
+_MOST = 30000
+"""Samples of a recording from which the rotation is found: five minutes at 100 Hz, every k-th of longer ones."""
+_THIN = 5000
 """Samples of a recording from which axes are found: all of two minutes at 50 Hz, fewer of longer ones."""
 
 
@@ -41,25 +43,31 @@ class View:
         first, second = pair
         n = first.t.size
         self._quat = (first.quat, second.quat)
-        force = [joint_force(o, arm, slope) for o, arm, slope in zip(pair, arms, slopes, strict=True)]
+        used = np.arange(0, n, max(1, n // _MOST))
+        quat = (first.quat[used], second.quat[used])
+        force = [joint_force(o, arm, slope, used) for o, arm, slope in zip(pair, arms, slopes, strict=True)]
         length = [np.sqrt(np.einsum("ni,ni->n", f, f)) for f in force]
         weight = 1.0 / (1.0 + (length[0] - length[1]) ** 2)  # impacts and soft tissue: the lengths disagree
-        weight[first.gap | second.gap | first.saturated | second.saturated] *= 0.01
-        globe = [quaternion.rotate(o.quat, f) for o, f in zip(pair, force, strict=True)]
+        weight[(first.gap | second.gap | first.saturated | second.saturated)[used]] *= 0.01
+        globe = [quaternion.rotate(q, f) for q, f in zip(quat, force, strict=True)]
         changes = globe[0] - np.average(globe[0], axis=0, weights=weight)
         self._moving = float(np.average(np.einsum("ni,ni->n", changes, changes), weights=weight))
 
-        starts = np.arange(0, n, max(1, round(KNOT_S * first.rate_hz)))
-        self._sizes = np.diff(np.append(starts, n))
-        self._knots = 0.5 * (starts + np.append(starts[1:], n) - 1)
+        m = used.size
+        starts = np.arange(0, m, max(1, round(KNOT_S * m / n * first.rate_hz)))
+        ends = np.append(starts[1:], m)
+        self._sizes = ends - starts
+        self._knots = 0.5 * (used[starts] + used[ends - 1])
         outer = (weight[:, None] / G**2 * globe[0])[:, :, None] * globe[1][:, None, :]
-        self._moments = np.add.reduceat(outer, starts, axis=0)
+        self._moments = np.add.reduceat(outer.reshape(m, 9), starts, axis=0).reshape(-1, 3, 3)
 
-        self._thin = np.arange(0, n, max(1, n // _THIN))
-        self._knot_of = np.searchsorted(starts, self._thin, side="right") - 1
-        self._thin_quat = (first.quat[self._thin], second.quat[self._thin])
-        self._thin_force = (force[0][self._thin], force[1][self._thin])
-        self._thin_weight = weight[self._thin]
+        picked = np.arange(0, m, max(1, m // _THIN))
+        self._thin = used[picked]
+        self._knot_of = np.searchsorted(starts, picked, side="right") - 1
+        self._thin_quat = (quat[0][picked], quat[1][picked])
+        self._thin_force = (force[0][picked], force[1][picked])
+        self._thin_weight = weight[picked]
+        self._thinned_by = m / picked.size
         self.gyr = (first.gyr[self._thin], second.gyr[self._thin])
 
     def turns(self, axes: tuple[FloatArray, FloatArray] | None = None, weight: float = 0.0) -> FloatArray:
@@ -70,7 +78,7 @@ class View:
             seen = [quaternion.rotate(q, a) for q, a in zip(self._thin_quat, axes, strict=True)]
             sums = np.zeros_like(moments)
             np.add.at(sums, self._knot_of, seen[0][:, :, None] * seen[1][:, None, :])
-            moments += weight * self._quat[0].shape[0] / self._thin.size * sums
+            moments += weight * self._thinned_by * sums
         moments = gaussian_filter1d(moments, WINDOW_S / KNOT_S, axis=0, mode="constant", truncate=3.0)
         return quaternion.continuous(quaternion.from_matrix(nearest_rotation(moments)))
 

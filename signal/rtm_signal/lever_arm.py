@@ -51,15 +51,17 @@ def lever_arms(
     return both[:3], both[3:]
 
 
-def joint_force(orientation: Orientation, arm: FloatArray, slope: FloatArray) -> FloatArray:
-    """(n, 3) m/s2: the specific force of the joint's centre in the sensor's frame.
+def joint_force(
+    orientation: Orientation, arm: FloatArray, slope: FloatArray, rows: NDArray[np.intp]
+) -> FloatArray:
+    """(m, 3) m/s2: the specific force of the joint's centre in the sensor's frame, of some rows.
 
     arm: (3,) m, from joint to sensor; slope: (n, 3) rad/s2, the angular acceleration.
     """
-    gyr = orientation.gyr
+    gyr = orientation.gyr[rows]
     along = (gyr @ arm)[:, None] * gyr - np.einsum("ni,ni->n", gyr, gyr)[:, None] * arm
-    across = slope @ _skew(arm[None])[0]  # slope x arm = -[arm]x slope = slope [arm]x as rows
-    return np.asarray(orientation.acc - along - across)
+    across = slope[rows] @ _skew(arm[None])[0]  # slope x arm = -[arm]x slope = slope [arm]x as rows
+    return np.asarray(orientation.acc[rows] - along - across)
 
 
 def _informative(

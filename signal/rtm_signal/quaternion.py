@@ -42,7 +42,7 @@ def from_rotation_vector(v: FloatArray) -> FloatArray:
     half = 0.5 * np.sqrt(np.einsum("...i,...i", v, v))
     out = np.empty((*v.shape[:-1], 4))
     out[..., 0] = np.cos(half)
-    out[..., 1:] = 0.5 * v * np.sinc(half / np.pi)[..., None]
+    out[..., 1:] = v * (0.5 * np.sin(half) / np.maximum(half, 1e-12) + (half < 1e-12) * 0.5)[..., None]
     return out
 
 

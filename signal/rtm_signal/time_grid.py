@@ -108,7 +108,7 @@ def to_grid(recording: Recording, rate_hz: float | None = None) -> GriddedRecord
 
 def _clean(name: str, sensor: SensorRecording) -> _Clean:
     t = np.asarray(sensor.t, dtype=np.float64)
-    remarks = []
+    remarks: list[str] = []
     if t.size < 2:
         raise RecordingError(
             f"The sensor {name} has {t.size} sample{'s'[: t.size != 1]}; at least two are needed."
@@ -123,14 +123,10 @@ def _clean(name: str, sensor: SensorRecording) -> _Clean:
         raise RecordingError(
             f"The clock of the sensor {name} starts again at {at:.3f} s; time must not run back."
         )
-    values = np.concatenate([c for c in (sensor.acc, sensor.gyr, sensor.mag) if c is not None], axis=1)
-    if back.max() > 0:
-        order = np.argsort(t, kind="stable")
-        t, values = t[order], values[order]
-        remarks.append(f"{name}: {int((back > 0).sum())} samples came out of order and were sorted.")
-    t, values, remark = _each_time_once(name, t, values)
-    if remark:
-        remarks.append(remark)
+    samples = sensor
+    if not np.all(t[1:] > t[:-1]):
+        samples, remarks = _repaired(name, sensor, back)
+        t = samples.t
     rate = _rate(t)
     if rate < MIN_RATE_HZ:
         hint = " Is t in milliseconds?" if 5 < 1000 * rate < 2000 and t.size > 20 else ""
@@ -138,15 +134,24 @@ def _clean(name: str, sensor: SensorRecording) -> _Clean:
             f"The sensor {name} sampled at {rate:.3g} Hz; at least {MIN_RATE_HZ:g} Hz are needed.{hint}"
         )
     index, start, rate = _regular(t, rate)
-    split = np.split(values, np.cumsum([3] * (values.shape[1] // 3))[:-1], axis=1)
-    channels = iter(split)
-    samples = SensorRecording(
-        t,
-        next(channels),
-        next(channels) if sensor.gyr is not None else None,
-        next(channels) if sensor.mag is not None else None,
-    )
     return _Clean(samples, rate, index, start, tuple(remarks))
+
+
+def _repaired(name: str, sensor: SensorRecording, back: FloatArray) -> tuple[SensorRecording, list[str]]:
+    """The samples in order, each time once, and what was done; back: (n,) s by which a time runs back."""
+    present = [channel for channel in (sensor.acc, sensor.gyr, sensor.mag) if channel is not None]
+    t, values = sensor.t, np.concatenate(present, axis=1)
+    remarks = []
+    if back.max() > 0:
+        order = np.argsort(t, kind="stable")
+        t, values = t[order], values[order]
+        remarks.append(f"{name}: {int((back > 0).sum())} samples came out of order and were sorted.")
+    t, values, remark = _each_time_once(name, t, values)
+    channels = iter(np.split(values, len(present), axis=1))
+    acc = next(channels)
+    gyr = next(channels) if sensor.gyr is not None else None
+    mag = next(channels) if sensor.mag is not None else None
+    return SensorRecording(t, acc, gyr, mag), remarks + [remark] * bool(remark)
 
 
 def _each_time_once(name: str, t: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray, str]:
