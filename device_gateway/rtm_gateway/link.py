@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,7 @@ from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.device import BLEDevice
 from bleak.exc import BleakBluetoothNotAvailableError, BleakError
 
-from rtm_gateway.clock import DeviceClocks, WallClock, wall_clock
+from rtm_gateway.clock import TRUSTED_AFTER_NS, DeviceClocks, WallClock, wall_clock
 from rtm_gateway.drivers.driver import (
     Counters,
     Driver,
@@ -116,12 +117,18 @@ class LinkPolicy:
 
 
 def boots_by_clock() -> Callable[[], int]:
-    """Boot numbers from the wall clock in seconds, each higher. Not for a machine that forgets the time."""
+    """Boot numbers from the wall clock in seconds, each higher; from chance while the clock was never set.
+
+    A machine without a battery clock boots in 1970 every time: its seconds would name two boots alike. Numbers
+    by chance have the highest bit, which seconds do not reach before 2038.
+    """
     last = 0
 
     def following() -> int:
         nonlocal last
-        last = max(last + 1, int(time.time()) & 0xFFFFFFFF)
+        now = time.time_ns()
+        fresh = now // 1_000_000_000 if now > TRUSTED_AFTER_NS else 1 << 31 | secrets.randbits(31)
+        last = (max(last + 1, fresh) if last >> 31 == fresh >> 31 else fresh) & 0xFFFFFFFF
         return last
 
     return following

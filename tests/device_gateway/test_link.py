@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 from rtm_gateway.drivers import SampleBlock
 from rtm_gateway.drivers.homestretch import HomestretchDriver
-from rtm_gateway.link import Event, LinkEvent, LinkPolicy, SensorLink
+from rtm_gateway.link import Event, LinkEvent, LinkPolicy, SensorLink, boots_by_clock
 from rtm_gateway.radio import Radio, open_radio
 from rtm_gateway.rate import RateWatch
 
@@ -254,6 +255,16 @@ def test_a_device_that_lies_about_its_rate_is_named() -> None:
         honest.observe(SampleBlock("imu", 1, i, values, None, 52.0, i * 19_231_000)) is None
         for i in range(2000)
     )
+
+
+def test_boot_numbers_do_not_repeat_where_the_clock_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = boots_by_clock()
+    rising = [numbers() for _ in range(5)]
+    assert sorted(set(rising)) == rising
+    monkeypatch.setattr(time, "time_ns", lambda: 30_000_000_000)  # 1970, as after every power cut
+    fresh = {boots_by_clock()() for _ in range(50)}
+    assert len(fresh) == 50
+    assert all(number >> 31 == 1 for number in fresh)
 
 
 def test_a_radio_that_comes_and_goes(radio_kit: SimpleNamespace) -> None:
