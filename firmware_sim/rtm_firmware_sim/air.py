@@ -84,8 +84,7 @@ class Air:
         """Let centrals in through a bumble transport, until closed.
 
         Over `tcp-server:HOST:PORT` every connection gets a controller of its own; when it goes, its links
-        time out.
-        Raises SimulatorError where the transport cannot be opened.
+        time out. Raises SimulatorError where the transport cannot be opened.
         """
         try:
             if moniker.startswith("tcp-server:"):

@@ -1,8 +1,7 @@
-"""The body model: somebody does an exercise of the catalogue, wearing ideal or real sensors, and the truth
-is known.
+"""The body model: somebody does an exercise of the catalogue, wearing ideal or real sensors, and the truth is
+known.
 
-motion = exercise("squat", repetitions=10, rate_hz=100.0, seed=1)
-motion.recording, motion.repetitions
+motion = exercise("squat", repetitions=10, rate_hz=100.0, seed=1) motion.recording, motion.repetitions
 """
 
 from __future__ import annotations
@@ -30,9 +29,8 @@ class Motion:
     """What was done and what the sensors measured.
 
     recording: one sensor a placement, t from 0. repetitions: the truth, in order. angle_deg: (n,) the
-    exercise's angle at
-    the recording's times, degrees, 0 in the neutral pose. felt: ideal sensors aligned with their segments, by
-    placement. mounting: rotation (3, 3) sensor to segment, by placement.
+    exercise's angle at the recording's times, degrees, 0 in the neutral pose. felt: ideal sensors aligned
+    with their segments, by placement. mounting: rotation (3, 3) sensor to segment, by placement.
     """
 
     exercise: str
@@ -60,11 +58,10 @@ def exercise(
     """Perform an exercise. The same arguments give the same bytes.
 
     placements: where sensors are worn, default the pair that spans the joint. effort: tempo, amplitude,
-    fatigue,
-    pauses, mistakes; what it leaves open follows from the catalogue and the seed. context: putting the
-    sensors on,
-    walking and idling before and after. step_s: of the numerical derivatives; see `skeleton.feel`.
-    Raises SimulatorError for an unknown exercise or placement, or for numbers that make no sense.
+    fatigue, pauses, mistakes; what it leaves open follows from the catalogue and the seed. context: putting
+    the sensors on, walking and idling before and after. step_s: of the numerical derivatives; see
+    `skeleton.feel`. Raises SimulatorError for an unknown exercise or placement, or for numbers that make no
+    sense.
     """
     entry = _entry(exercise_id)
     worn = tuple(placements) if placements is not None else entry.joint_placements

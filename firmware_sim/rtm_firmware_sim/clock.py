@@ -1,5 +1,4 @@
-"""The sensor's crystal: fast or slow by parts per million, wandering with temperature, restarted by a
-reboot."""
+"""The sensor's crystal: fast or slow by parts per million, wandering with temperature, restarted by a reboot."""
 
 from __future__ import annotations
 
@@ -33,8 +32,7 @@ class Clock:
 
     now: simulated time, s. The origin is fixed at the first look: until somebody has seen the clock, when the
     sensor was switched on cannot be known either, and a run is then the same to the byte whenever it is
-    started.
-    started_s: device time at that first look.
+    started. started_s: device time at that first look.
     """
 
     def __init__(

@@ -1,8 +1,7 @@
 """The firmware of our own sensor: sampling to flash, clock, boots, battery, button; no radio.
 
 Sampling is computed when somebody looks (`advance`): a sensor nobody is connected to costs nothing and still
-has
-taken every sample when the link comes back.
+has taken every sample when the link comes back.
 """
 
 from __future__ import annotations

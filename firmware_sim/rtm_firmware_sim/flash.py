@@ -80,8 +80,7 @@ class FlashRing:
         return int(self._index[first]), int(self._index[last]) + 1, int(self._ticks[first])
 
     def read(self, boot: int, first: int, count: int) -> Stored | None:
-        """The first stored stretch within `first .. first + count - 1`; None where nothing of it is
-        stored."""
+        """The first stored stretch within `first .. first + count - 1`; None where nothing of it is stored."""
         for run in self.runs:
             if run.boot != boot:
                 continue

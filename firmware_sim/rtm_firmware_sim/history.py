@@ -1,9 +1,8 @@
 """Sessions by the hundred, for a history that came through the same door: fast rather than fine.
 
 The only difference to `body.exercise` is the step of the numerical derivatives: one sampling period, so that
-the body
-is moved once instead of three times. At 50 Hz that smooths accelerations above about 10 Hz, where exercise
-has none.
+the body is moved once instead of three times. At 50 Hz that smooths accelerations above about 10 Hz, where
+exercise has none.
 """
 
 from __future__ import annotations
@@ -45,8 +44,8 @@ def session(
 
 
 def course(day: int, days: int, seed: int) -> Effort:
-    """How somebody in rehabilitation does on a day of an episode: less fatigue and fewer mistakes towards
-    its end."""
+    """How somebody in rehabilitation does on a day of an episode: less fatigue and fewer mistakes towards its
+    end."""
     done = day / max(1, days - 1)
     rng = np.random.default_rng([seed, day])
     return Effort(

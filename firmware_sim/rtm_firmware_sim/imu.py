@@ -1,8 +1,7 @@
 """From what an ideal sensor would feel to what a real one reports.
 
 The figures of the default are those of a mid-range consumer IMU (Bosch BMI270 and ST LSM6DSO data sheets:
-noise
-density 160 ug/rtHz and 0.007 dps/rtHz, zero-rate offset 0.5 to 1 dps, sensitivity error 1 to 2 %).
+noise density 160 ug/rtHz and 0.007 dps/rtHz, zero-rate offset 0.5 to 1 dps, sensitivity error 1 to 2 %).
 """
 
 from __future__ import annotations
@@ -21,8 +20,7 @@ class Channel:
     """Errors of one triad, in its own unit (m/s2 or rad/s).
 
     bias: sd of the constant offset. instability: sd of the random walk after 100 s. density: noise per root
-    hertz.
-    scale, misalignment: sd of the relative gain error of an axis and of the tilt between axes, rad.
+    hertz. scale, misalignment: sd of the relative gain error of an axis and of the tilt between axes, rad.
     per_kelvin: bias drift. full_scale: saturation. bits: of the quantiser.
     """
 
@@ -39,9 +37,8 @@ class Channel:
 @dataclass(frozen=True, slots=True)
 class Imu:
     """Both triads; wobble: soft-tissue movement of the sensor as a share of the angular rate (a lag on the
-    skin), at
-    `wobble_hz`; warming_k: how far body heat warms it, with time constant `warming_s`; tilt_deg: sd of how
-    it is put on.
+    skin), at `wobble_hz`; warming_k: how far body heat warms it, with time constant `warming_s`; tilt_deg:
+    sd of how it is put on.
     """
 
     acc: Channel = Channel(0.03 * G, 0.0005 * G, 160e-6 * G, 0.01, 0.005, 0.0002 * G, 16.0 * G)

@@ -6,10 +6,8 @@ retransmission of what was lost, a queue, and a supervision timeout. A Bluetooth
 ordered: what is lost is time, and in the end the connection, never a packet out of the middle.
 
 Patched defects of bumble 0.0.236: finding a controller costs controllers x connections; every advertisement
-is
-handed to every controller; data from a central with a public address finds no connection;
-LE_Create_Connection_Cancel
-is a stub; 27-byte ACL packets; HCI_Reset leaves connections behind.
+is handed to every controller; data from a central with a public address finds no connection;
+LE_Create_Connection_Cancel is a stub; 27-byte ACL packets; HCI_Reset leaves connections behind.
 """
 
 from __future__ import annotations
@@ -40,7 +38,7 @@ class RadioConditions:
 
     interval_s: connection interval (7.5 ms to 4 s). loss: probability that a link-layer packet needs another
     event. packets_per_event: link-layer packets in one direction an event. supervision_s: silence after which
-    both ends drop the connection. mtu: largest ATT MTU the sensors accept, 23 to 517.
+    both ends drop the connection.
     """
 
     interval_s: float = 0.030
@@ -51,8 +49,7 @@ class RadioConditions:
 
 @dataclass(slots=True)
 class _Item:
-    """One thing on its way: link-layer packets still to be sent, and what happens when the last one
-    arrived."""
+    """One thing on its way: link-layer packets still to be sent, and what happens when the last one arrived."""
 
     packets: int
     deliver: Callable[[], None]

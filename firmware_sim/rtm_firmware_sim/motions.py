@@ -1,10 +1,9 @@
 """How each exercise of the catalogue moves the body: tables, no code.
 
 A drive (segment, axis, gain) turns a segment in its parent by gain times the exercise's angle; axes as in
-`skeleton`:
-on the right side flexion of shoulder, elbow and hip is -y, of the knee +y, abduction -x, external rotation
--z.
-An exercise without a row of its own moves the angle that the catalogue names for it (`BY_ANGLE`).
+`skeleton`: on the right side flexion of shoulder, elbow and hip is -y, of the knee +y, abduction -x, external
+rotation -z. An exercise without a row of its own moves the angle that the catalogue names for it
+(`BY_ANGLE`).
 """
 
 from __future__ import annotations
@@ -23,8 +22,7 @@ class Movement:
     """posture: a name of POSTURES. anchor: the segment whose proximal joint rests. drives: see above.
 
     sign: of the catalogue's angle for a positive excursion. from_bent: a repetition begins at full excursion
-    (sitting
-    before one stands up). swings: about zero, to both sides. gait: walking, drives unused.
+    (sitting before one stands up). swings: about zero, to both sides. gait: walking, drives unused.
     """
 
     posture: str
@@ -193,8 +191,7 @@ GAIT_BOB_M = 0.02
 
 
 def movement(entry: Exercise) -> Movement:
-    """How an entry of the catalogue moves; one without a row moves the angle the catalogue names,
-    standing."""
+    """How an entry of the catalogue moves; one without a row moves the angle the catalogue names, standing."""
     row = ROWS.get(entry.id)
     if row is not None:
         return row

@@ -24,11 +24,9 @@ class Effort:
 
     tempo_s: one repetition without its hold and rest. amplitude_deg, hold_s, rest_s (after each repetition).
     variation: sd of tempo and amplitude from one repetition to the next, share. fatigue: share by which the
-    last
-    repetition is smaller and slower than the first. pauses: chance of a pause of 2 to 6 s after a repetition.
-    partial: chance that a repetition stops at a third to two thirds. sets: the repetitions are spread over
-    so many,
-    with `set_rest_s` between them. sit_downs: those rests are spent sitting.
+    last repetition is smaller and slower than the first. pauses: chance of a pause of 2 to 6 s after a
+    repetition. partial: chance that a repetition stops at a third to two thirds. sets: the repetitions are
+    spread over so many, with `set_rest_s` between them. sit_downs: those rests are spent sitting.
     """
 
     tempo_s: float | None = None

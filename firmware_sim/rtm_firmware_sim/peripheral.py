@@ -48,8 +48,7 @@ def advertisement(name: str, services: Sequence[UUID] = (), *, room: int = ADVER
     """Advertising data: name and service UUIDs; the flags where there is room for them.
 
     Name and UUIDs must stand together, since bumble's link has no scan response of its own. Services that do
-    not
-    fit with the name are left out: clients of such wearables look for the name.
+    not fit with the name are left out: clients of such wearables look for the name.
     """
     flags = (AdvertisingData.FLAGS, b"\x06")
     named = (AdvertisingData.COMPLETE_LOCAL_NAME, name.encode())

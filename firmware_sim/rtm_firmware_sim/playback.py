@@ -1,8 +1,7 @@
 """A recording turned back into sampling instants: who samples what, and when.
 
 `Track` is one sensor's samples on an index grid. `Playback` is the time they share: sensors of one recording
-that are
-started one after the other still move together. `Sampler` hands out what is due.
+that are started one after the other still move together. `Sampler` hands out what is due.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ SAME_RATE = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """Samples of one sensor: t (n,) s from the first; index (n,) int64, jumps where samples are missing;
-    acc, gyr, mag (n, 3)."""
+    """Samples of one sensor: t (n,) s from the first; index (n,) int64, jumps where samples are missing; acc,
+    gyr, mag (n, 3)."""
 
     rate_hz: float
     t: FloatArray
@@ -41,8 +40,8 @@ class Track:
         return float(self.t[-1]) + 1.0 / self.rate_hz
 
     def at_rate(self, rate_hz: float) -> Track:
-        """The same movement sampled at another rate (linear interpolation, holes kept); itself where the
-        rate is its own."""
+        """The same movement sampled at another rate (linear interpolation, holes kept); itself where the rate
+        is its own."""
         if abs(rate_hz / self.rate_hz - 1.0) < SAME_RATE:
             return self
         index = np.arange(max(int(self.t[-1] * rate_hz) + 1, 1))
@@ -64,8 +63,7 @@ def track_of(sensor: SensorRecording, *, name: str = "the sensor", begins_at: fl
     """Put a recorded sensor on its index grid; samples with a missing value become holes.
 
     begins_at: the recording's time of index 0 (the earliest sample of all its sensors), default its own
-    first.
-    Raises SimulatorError where fewer than two samples can be replayed.
+    first. Raises SimulatorError where fewer than two samples can be replayed.
     """
     gyr = np.zeros_like(sensor.acc) if sensor.gyr is None else sensor.gyr
     columns = [sensor.acc, gyr] if sensor.mag is None else [sensor.acc, gyr, sensor.mag]
@@ -110,8 +108,7 @@ class Playback:
         beginning).
 
         The first to start sets the beginning. One that comes later gets what it missed at once, as from a
-        FIFO
-        that was filling; one that was stopped and comes back goes on at the present.
+        FIFO that was filling; one that was stopped and comes back goes on at the present.
         """
         if not self._active:
             self._anchor = self.now()
@@ -174,8 +171,8 @@ class Sampler:
         return self.anchor + float(self.track.t[k]) + turn * self.track.period_s
 
     def take(self, most: int) -> Block:
-        """At least one sample in a row from the present position, at most `most`; ends before a hole and at
-        a loop's end."""
+        """At least one sample in a row from the present position, at most `most`; ends before a hole and at a
+        loop's end."""
         turn, k = divmod(self.position, self.track.t.size)
         track = self.track
         index = track.index[k : k + most]

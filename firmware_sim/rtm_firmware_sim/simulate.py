@@ -38,12 +38,10 @@ async def run(
     """Simulate wearables until cancelled, one for each sensor of the recording.
 
     profile: a name of `PROFILES`. recording: a file or a recording; else `exercise` (a catalogue id) is
-    performed
-    `repetitions` times. speed: how many times faster than the recording samples are delivered; the sensors'
-    clocks
-    run with them. name: of the peripheral; with several sensors the placement is appended.
-    transport: a bumble transport. on_ready: called once everything advertises, with one line a sensor.
-    Raises SimulatorError with one plain sentence.
+    performed `repetitions` times. speed: how many times faster than the recording samples are delivered; the
+    sensors' clocks run with them. name: of the peripheral; with several sensors the placement is appended.
+    transport: a bumble transport. on_ready: called once everything advertises, with one line a sensor. Raises
+    SimulatorError with one plain sentence.
     """
     source = _source(recording, exercise, repetitions, seed)
     sensors = make_sensors(profile, source, Playback(speed=speed, loop=loop), seed=seed, name=name)

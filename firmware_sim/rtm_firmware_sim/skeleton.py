@@ -1,8 +1,7 @@
 """Segments, how they hang together, and what a sensor on one of them feels.
 
 World frame: x forward, y left, z up. In the standing neutral pose every segment's frame is the world's. The
-right
-side is modelled. A segment's rotation in its parent is Ry(a) Rx(b) Rz(c): flexion about y first.
+right side is modelled. A segment's rotation in its parent is Ry(a) Rx(b) Rz(c): flexion about y first.
 """
 
 from __future__ import annotations
@@ -48,8 +47,7 @@ SEGMENTS: Mapping[str, Segment] = {
 
 Angles = Callable[[FloatArray, Container[str]], Mapping[tuple[str, str], FloatArray]]
 """Times (n,) and the segments that matter -> angle, rad (n,), by (segment, axis); absent means 0. ("root",
-"z") is a rise of the whole
-body, m."""
+"z") is a rise of the whole body, m."""
 
 
 def multiply(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -120,8 +118,8 @@ class Pose:
 
 
 def pose(t: FloatArray, angles: Angles, segments: Sequence[str], anchor: str) -> Pose:
-    """The body at times t (n,): the named segments and all between them and the root; `anchor`'s joint
-    stands still."""
+    """The body at times t (n,): the named segments and all between them and the root; `anchor`'s joint stands
+    still."""
     wanted = {name: None for segment in (*segments, anchor) for name in chain(segment)}
     now = angles(t, wanted)
     orientation: dict[str, FloatArray] = {}
@@ -146,8 +144,7 @@ def pose(t: FloatArray, angles: Angles, segments: Sequence[str], anchor: str) ->
 def _three(
     t: FloatArray, angles: Angles, placements: Sequence[str], anchor: str, step_s: float
 ) -> tuple[Pose, Pose, Pose]:
-    """The body a step before, at, and a step after each time; moved once where the step is that of t
-    itself."""
+    """The body a step before, at, and a step after each time; moved once where the step is that of t itself."""
     if t.size < 2 or not np.allclose(np.diff(t), step_s, rtol=1e-6, atol=0.0):
         before, now, after = (pose(t + shift, angles, placements, anchor) for shift in (-step_s, 0.0, step_s))
         return before, now, after
@@ -166,8 +163,7 @@ def _three(
 @dataclass(frozen=True, slots=True)
 class Felt:
     """An ideal sensor aligned with its segment: orientation (n, 4) to world, position (n, 3) m, acc (n, 3)
-    m/s2, gyr (n, 3)
-    rad/s, mag (n, 3) uT."""
+    m/s2, gyr (n, 3) rad/s, mag (n, 3) uT."""
 
     orientation: FloatArray
     position: FloatArray
@@ -182,8 +178,8 @@ def feel(
     """What ideal sensors at the placements measure at times t (n,).
 
     Specific force is R^T (a - g), angular rate the derivative of R, both by central differences over
-    `step_s`:
-    with angle curves that are twice continuously differentiable the error is of order step_s squared.
+    `step_s`: with angle curves that are twice continuously differentiable the error is of order step_s
+    squared.
     """
     before, now, after = _three(t, angles, placements, anchor, step_s)
     felt = {}

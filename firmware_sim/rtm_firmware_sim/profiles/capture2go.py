@@ -298,8 +298,7 @@ class Capture2Go(Wearable):
                 await asyncio.sleep(0.01)
 
     def _payloads(self, kind: str, block: Block, attitude: Attitude, rate_hz: float) -> Iterator[bytes]:
-        """Packages of one block; one that lacks samples (a hole, the end) is not sent, as a time gap
-        shows."""
+        """Packages of one block; one that lacks samples (a hole, the end) is not sent, as a time gap shows."""
         quaternions = attitude.over(block.acc, block.gyr, 1.0 / rate_hz)
         if block.size < samples_in(kind):
             self._time_gap = True

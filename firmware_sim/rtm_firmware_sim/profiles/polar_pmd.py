@@ -1,11 +1,9 @@
 """Polar Measurement Data (PMD), as a Polar H10 or a Polar Verity Sense speaks it.
 
 A name with "Sense" or "Verity" in it makes a Verity Sense: 52 Hz, delta-compressed frames with a factor,
-settings with
-channels. Any other name makes an H10: raw accelerometer frames at 25 to 200 Hz. Unlike the real one the
-simulated
-H10 has a gyroscope where the recording has one, in the Verity's frames: a joint angle needs it.
-Facts: docs/reference/simulator.md; nothing here was checked on hardware.
+settings with channels. Any other name makes an H10: raw accelerometer frames at 25 to 200 Hz. Unlike the real
+one the simulated H10 has a gyroscope where the recording has one, in the Verity's frames: a joint angle needs
+it. Facts: docs/reference/simulator.md; nothing here was checked on hardware.
 """
 
 from __future__ import annotations
@@ -57,8 +55,8 @@ class Kind:
     """One measurement: rates, resolution, ranges, channels as settings tell them; frame type; what one LSB
     is.
 
-    factor: the maker's units an LSB (mg, dps, gauss); None where the frame is in those units. si: m/s2,
-    rad/s or uT a unit.
+    factor: the maker's units an LSB (mg, dps, gauss); None where the frame is in those units. si: m/s2, rad/s
+    or uT a unit.
     """
 
     rates: tuple[int, ...]

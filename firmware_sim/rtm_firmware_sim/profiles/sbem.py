@@ -1,9 +1,8 @@
 """SBEM, the container of a Movesense log: a header, descriptor chunks, data chunks.
 
-A chunk is id, length, payload; an id or length of 255 or more is escaped with FF. A data chunk of this
-module is the
-time stamp and `GROUP` samples of each sensor. A published reader takes AD for the escape, so nothing here is
-between.
+A chunk is id, length, payload; an id or length of 255 or more is escaped with FF. A data chunk of this module
+is the time stamp and `GROUP` samples of each sensor. A published reader takes AD for the escape, so nothing
+here is between.
 """
 
 from __future__ import annotations

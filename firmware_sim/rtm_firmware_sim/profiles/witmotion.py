@@ -1,9 +1,8 @@
 """WitMotion WT901BLE / BWT901BLE5.0: 20-byte frames without time or sequence, registers, nothing else.
 
 Facts: docs/reference/simulator.md; nothing here was checked on hardware. The real sensor is delivered at 10
-Hz; the
-simulated one is set to the rate nearest to its recording's, so that a replay loses nothing until a client
-says otherwise.
+Hz; the simulated one is set to the rate nearest to its recording's, so that a replay loses nothing until a
+client says otherwise.
 """
 
 from __future__ import annotations
