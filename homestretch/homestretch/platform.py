@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from homestretch.command import CommandError
+from homestretch.command import CommandError, say
 from rtm_server import migrate
 from rtm_server.crypto import MasterKey
 from rtm_server.embedded_broker import EmbeddedBroker
 from rtm_server.embedded_postgres import EmbeddedPostgres
+from rtm_server.errors import DatabaseError
 from rtm_server.settings import Settings
 from rtm_server.store import Store
+
+PATIENCE_S = 60.0
+RETRY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +43,28 @@ def databases(settings: Settings) -> Iterator[Databases]:
 def store(settings: Settings, name: str) -> Iterator[Store]:
     """The store of a long-running process; refuses a database whose schema is not this version's."""
     url = database_url(settings)
+    _wait_for_database(url)
     migrate.check(url)
     with Store(url, MasterKey.from_file(settings.master_key_path), name=f"homestretch {name}") as opened:
         yield opened
+
+
+def _wait_for_database(url: str) -> None:
+    """A database that is just recovering is waited for; one that stays away is a failure."""
+    deadline = time.monotonic() + PATIENCE_S
+    told = False
+    while True:
+        try:
+            migrate.current(url)
+        except DatabaseError:
+            if time.monotonic() > deadline:
+                raise
+            if not told:
+                say("rtm: the database does not answer yet; waiting for it.")
+                told = True
+            time.sleep(RETRY_S)
+        else:
+            return
 
 
 def database_url(settings: Settings) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -14,6 +15,7 @@ from homestretch.demo import sweeper
 from homestretch.demo.children import Children
 from rtm_server import migrate
 from rtm_server.crypto import MasterKey
+from rtm_server.embedded_postgres import EmbeddedPostgres
 from rtm_server.settings import Settings
 from rtm_server.store import Store
 
@@ -30,7 +32,12 @@ class Standing:
     environment: Mapping[str, str]
     settings: Settings
     children: Children
-    postgres: str
+    embedded: EmbeddedPostgres | None
+
+    @property
+    def postgres(self) -> str:
+        """Which database this is, in words."""
+        return "your database" if self.embedded is None else f"PostgreSQL {self.embedded.version}"
 
     def start(self, *names: str) -> None:
         """Start server processes by the name of their command."""
@@ -62,14 +69,14 @@ def standing(*, http_port: int) -> Iterator[Standing]:
         }
         children = stack.enter_context(Children(folder, environment))
         settings = configured.model_copy(update={"database_url": database.dsn, "mqtt_url": mqtt_url})
-        version = "your database" if database.embedded is None else f"PostgreSQL {database.embedded.version}"
-        yield Standing(folder, store, mqtt_url, environment, settings, children, version)
+        yield Standing(folder, store, mqtt_url, environment, settings, children, database.embedded)
 
 
-def _dismiss(guard: object) -> None:
-    stdin = getattr(guard, "stdin", None)
-    if stdin is not None:
-        stdin.close()
+def _dismiss(guard: subprocess.Popen[bytes]) -> None:
+    """Nothing is left to sweep: let the sweeper see the end of its input and go."""
+    if guard.stdin is not None:
+        guard.stdin.close()
+    guard.wait()
 
 
 def must_say(children: Children, name: str, text: str) -> None:
