@@ -14,11 +14,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import struct
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from pathlib import Path
-from typing import Any, Literal, TypedDict, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from bleak.args import SizedBuffer
 from bleak.assigned_numbers import gatt_char_props_to_strs
@@ -26,30 +24,25 @@ from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.client import BaseBleakClient, NotifyCallback
 from bleak.backends.descriptor import BleakGATTDescriptor
 from bleak.backends.device import BLEDevice
-from bleak.backends.scanner import AdvertisementData, AdvertisementDataCallback, BaseBleakScanner
 from bleak.backends.service import BleakGATTService, BleakGATTServiceCollection
 from bleak.exc import (
-    BleakBluetoothNotAvailableError,
-    BleakBluetoothNotAvailableReason,
     BleakDeviceNotFoundError,
     BleakError,
     BleakGATTProtocolError,
     BleakGATTProtocolErrorCode,
 )
 from bumble import att, core, gatt_client, hci
-from bumble.device import Advertisement, Connection, ConnectionParametersPreferences, Device, Peer
-from bumble.keys import JsonKeyStore, KeyStore, MemoryKeyStore
-from bumble.pairing import PairingConfig, PairingDelegate
-from bumble.transport import open_transport
-from bumble.transport.common import Transport
+from bumble.device import Connection, ConnectionParametersPreferences, Device, Peer
 
+from rtm_gateway.bumble_adapter import Adapter, BumbleScanner, Details, words
 from rtm_gateway.radio import BondLostError
+
+__all__ = ["Adapter", "BumbleClient", "BumbleScanner", "uuid_text"]
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 ATT_MTU = 247  # one LE data-length-extended packet (251 B) minus the L2CAP header: no fragmentation on air
-_BASE_UUID = "-0000-1000-8000-00805f9b34fb"
 _NEEDS_ENCRYPTION = {
     BleakGATTProtocolErrorCode.INSUFFICIENT_AUTHENTICATION,
     BleakGATTProtocolErrorCode.INSUFFICIENT_ENCRYPTION,
@@ -57,210 +50,9 @@ _NEEDS_ENCRYPTION = {
 _CONNECT_SLACK_S = 5.0  # a controller that ignores the cancel of a connection must not hold us for ever
 
 
-class _Details(TypedDict):
-    radio: Adapter
-    hci_address: hci.Address
-
-
 def uuid_text(value: core.UUID) -> str:
     """The 128-bit form in lower case, as bleak writes it."""
     return str(uuid.UUID(bytes=bytes(reversed(value.to_bytes(force_128=True)))))
-
-
-class Adapter:
-    """One radio: a bumble `Device` in the central role behind an HCI transport, reopened when it was lost.
-
-    `address` is our static random address, to which sensors tie their bonds, so it must outlive a restart;
-    `keys` is the file that holds our half of them (memory only when absent).
-    """
-
-    def __init__(self, transport: str, address: str, keys: Path | None = None) -> None:
-        self._moniker = transport
-        self._address = hci.Address(address)
-        self.keystore: KeyStore = MemoryKeyStore() if keys is None else JsonKeyStore(address, str(keys))
-        self._transport: Transport | None = None
-        self._device: Device | None = None
-        self._opening = asyncio.Lock()
-        self._scanners: set[BumbleScanner] = set()
-        self.connecting = asyncio.Lock()  # a controller holds one pending LE connection
-
-    async def device(self) -> Device:
-        """The powered device; opens or reopens the transport when there is none.
-
-        Raises `BleakBluetoothNotAvailableError` when the radio cannot be reached.
-        """
-        async with self._opening:
-            if self._device is None or self._transport is None or self._transport.source.terminated.done():
-                await self._close()
-            return self._device or await self._open()
-
-    async def _open(self) -> Device:
-        try:
-            self._transport = await open_transport(self._moniker)
-            device = Device.with_hci("gateway", self._address, self._transport.source, self._transport.sink)
-            device.keystore = self.keystore
-            # Just Works with LE Secure Connections: a sensor has neither screen nor keys. The identity is the
-            # address we connect with, or a sensor would file its bond under the controller's public one.
-            device.pairing_config_factory = lambda _: PairingConfig(
-                sc=True,
-                mitm=False,
-                bonding=True,
-                delegate=PairingDelegate(),
-                identity_address_type=PairingConfig.AddressType.RANDOM,
-            )
-            async with asyncio.timeout(10):
-                await device.power_on()
-        except (OSError, TimeoutError, core.BaseBumbleError, ValueError) as error:
-            await self._close()
-            raise BleakBluetoothNotAvailableError(
-                f"the Bluetooth radio at {self._moniker} cannot be reached ({_words(error)})",
-                BleakBluetoothNotAvailableReason.NO_BLUETOOTH,
-            ) from error
-        device.on(Device.EVENT_ADVERTISEMENT, self._on_advertisement)
-        self._device = device
-        if self._scanners:  # the radio came back while somebody was scanning
-            with _radio_errors():
-                await device.start_scanning(active=True, filter_duplicates=False)
-        return device
-
-    def _on_advertisement(self, advertisement: Advertisement) -> None:
-        for scanner in tuple(self._scanners):
-            scanner.on_advertisement(advertisement)
-
-    async def start_scanning(self, scanner: BumbleScanner, active: bool) -> None:
-        device = await self.device()
-        first = not self._scanners
-        self._scanners.add(scanner)
-        if first:
-            with _radio_errors():
-                await device.start_scanning(active=active, filter_duplicates=False)
-
-    async def stop_scanning(self, scanner: BumbleScanner) -> None:
-        self._scanners.discard(scanner)
-        device = self._device
-        if not self._scanners and device is not None and device.is_scanning:
-            with contextlib.suppress(core.BaseBumbleError, TimeoutError):
-                await device.stop_scanning()
-
-    async def close(self) -> None:
-        """Drop every connection and leave the transport."""
-        async with self._opening:
-            await self._close()
-
-    async def _close(self) -> None:
-        device, transport, self._device, self._transport = self._device, self._transport, None, None
-        if device is not None and transport is not None and not transport.source.terminated.done():
-            for connection in list(device.connections.values()):
-                with contextlib.suppress(Exception):  # leaving: whatever it says, the transport goes next
-                    async with asyncio.timeout(1):
-                        await connection.disconnect()
-        if transport is not None:
-            with contextlib.suppress(OSError):
-                await transport.close()
-        if device is not None:
-            device.on_flush()  # connections of a dead transport end, so that their clients hear of it
-
-
-def _words(error: BaseException) -> str:
-    return str(error) or type(error).__name__
-
-
-@contextlib.contextmanager
-def _radio_errors() -> Iterator[None]:
-    try:
-        yield
-    except (core.BaseBumbleError, OSError) as error:
-        raise BleakError(f"the radio refused: {_words(error)}") from error
-
-
-class BumbleScanner(BaseBleakScanner):
-    """Scanner back end: every report of the shared adapter, parsed without trust in its lengths."""
-
-    def __init__(
-        self,
-        detection_callback: AdvertisementDataCallback | None,
-        service_uuids: list[str] | None,
-        scanning_mode: Literal["active", "passive"],
-        *,
-        radio: Adapter,
-        **_: Any,
-    ) -> None:
-        super().__init__(detection_callback, service_uuids)
-        self._radio = radio
-        self._active = scanning_mode == "active"
-
-    async def start(self) -> None:
-        self.seen_devices = {}
-        await self._radio.start_scanning(self, self._active)
-
-    async def stop(self) -> None:
-        await self._radio.stop_scanning(self)
-
-    def on_advertisement(self, advertisement: Advertisement) -> None:
-        address = advertisement.address.to_string(False)
-        known = self.seen_devices.get(address)
-        fields = parse_advertising(advertisement.data.ad_structures)
-        # A report may lack the name an earlier one had.
-        name = fields.name or (known[0].name if known else None)
-        if not self.is_allowed_uuid(fields.service_uuids):
-            return
-        data = AdvertisementData(
-            name,
-            fields.manufacturer_data,
-            fields.service_data,
-            fields.service_uuids,
-            fields.tx_power,
-            advertisement.rssi,
-            (advertisement,),
-        )
-        details: _Details = {"radio": self._radio, "hci_address": advertisement.address}
-        device = self.create_or_update_device(address, address, name, details, data)
-        self.call_detection_callbacks(device, data)
-
-
-class AdvertisingFields:
-    """The parts of an advertisement bleak reports."""
-
-    def __init__(self) -> None:
-        self.name: str | None = None
-        self.manufacturer_data: dict[int, bytes] = {}
-        self.service_data: dict[str, bytes] = {}
-        self.service_uuids: list[str] = []
-        self.tx_power: int | None = None
-
-
-def _uuid16(value: bytes) -> str:
-    return f"0000{int.from_bytes(value, 'little'):04x}{_BASE_UUID}"
-
-
-def _uuid128(value: bytes) -> str:
-    return str(uuid.UUID(bytes=bytes(reversed(value))))
-
-
-def parse_advertising(structures: list[tuple[Any, bytes]]) -> AdvertisingFields:
-    """Fields of the AD structures (type, value); structures of an impossible length are left out.
-
-    Types: Bluetooth Assigned Numbers, section 2.3.
-    """
-    fields = AdvertisingFields()
-    for kind, value in structures:
-        size = len(value)
-        match int(kind):
-            case 0x08 | 0x09:
-                fields.name = value.decode("utf-8", "replace")
-            case 0x02 | 0x03:
-                fields.service_uuids += [_uuid16(value[i : i + 2]) for i in range(0, size - 1, 2)]
-            case 0x06 | 0x07:
-                fields.service_uuids += [_uuid128(value[i : i + 16]) for i in range(0, size - 15, 16)]
-            case 0x0A if size == 1:
-                fields.tx_power = struct.unpack("b", value)[0]
-            case 0x16 if size >= 2:
-                fields.service_data[_uuid16(value[:2])] = bytes(value[2:])
-            case 0x21 if size >= 16:
-                fields.service_data[_uuid128(value[:16])] = bytes(value[16:])
-            case 0xFF if size >= 2:
-                fields.manufacturer_data[int.from_bytes(value[:2], "little")] = bytes(value[2:])
-    return fields
 
 
 class _GattClient(gatt_client.Client):
@@ -293,7 +85,7 @@ class BumbleClient(BaseBleakClient):
     ) -> None:
         super().__init__(address_or_ble_device, disconnected_callback=disconnected_callback, timeout=timeout)
         if isinstance(address_or_ble_device, BLEDevice):
-            details: _Details = address_or_ble_device.details
+            details: Details = address_or_ble_device.details
             self._radio = details["radio"]
             self._hci_address = details["hci_address"]
             self._name = address_or_ble_device.name or self.address
@@ -512,7 +304,7 @@ class BumbleClient(BaseBleakClient):
         except att.ATT_Error as error:
             raise BleakGATTProtocolError(int(error.error_code)) from error
         except (core.BaseBumbleError, TimeoutError) as error:
-            raise BleakError(f"the operation failed: {_words(error)}") from error
+            raise BleakError(f"the operation failed: {words(error)}") from error
 
     async def _secured(self, operation: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
         """Once more, encrypted, if the sensor asks for it and we hold a bond (as operating systems do)."""
@@ -578,13 +370,3 @@ class BumbleClient(BaseBleakClient):
         client = self._need()
         client.direct.pop(characteristic.handle, None)
         await self._gatt(client.unsubscribe(characteristic.obj))
-
-
-@contextlib.asynccontextmanager
-async def adapter(transport: str, address: str, keys: Path | None = None) -> AsyncIterator[Adapter]:
-    """An adapter that is closed at the end of the block."""
-    opened = Adapter(transport, address, keys)
-    try:
-        yield opened
-    finally:
-        await opened.close()

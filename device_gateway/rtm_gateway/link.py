@@ -12,20 +12,18 @@ import asyncio
 import contextlib
 import logging
 import random
-import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.device import BLEDevice
 from bleak.exc import BleakBluetoothNotAvailableError, BleakError
 
-from rtm_gateway.clock import TRUSTED_AFTER_NS, DeviceClocks, WallClock, wall_clock
+from rtm_gateway.boot_number import boots_by_clock
+from rtm_gateway.clock import DeviceClocks, WallClock, wall_clock
 from rtm_gateway.drivers.driver import (
     Counters,
     Driver,
@@ -39,99 +37,17 @@ from rtm_gateway.drivers.driver import (
 )
 from rtm_gateway.drivers.port import NoAnswerError, Port
 from rtm_gateway.drivers.reply import Reply
+from rtm_gateway.link_event import Event, LinkEvent, LinkPolicy, Span
 from rtm_gateway.radio import BondLostError, Radio
 from rtm_gateway.rate import RateWatch
 from rtm_gateway.unwrap import Coverage
+
+__all__ = ["LINK_ERRORS", "Event", "LinkEvent", "LinkPolicy", "SensorLink", "Span", "boots_by_clock"]
 
 _log = logging.getLogger(__name__)
 
 LINK_ERRORS: Final = (BleakError, NoAnswerError, TimeoutError, OSError, EOFError)
 """What a radio may throw at us; anything else is a mistake of ours."""
-
-
-class Event(StrEnum):
-    """What a link tells its owner."""
-
-    CONNECTED = "connected"
-    DISCONNECTED = "disconnected"
-    UNREACHABLE = "unreachable"
-    STALLED = "stalled"
-    """Connected by name, but nothing arrives: the link was half open."""
-    REFUSED = "refused"
-    """Not our sensor, or not a sensor we can read. The link has ended."""
-    BOND_LOST = "bond_lost"
-    REBOOTED = "rebooted"
-    RESYNCED = "resynced"
-    """The sensor's memory has been asked for everything missing; `spans` is what it no longer had."""
-    BATTERY = "battery"
-    CLOCK = "clock"
-    SENSOR = "sensor"
-    """An event of the sensor itself (button, flash nearly full), in `reply`."""
-    RADIO_GONE = "radio_gone"
-    RATE = "rate"
-    """The sensor does not send at the rate it promised; `value` is the measured one."""
-
-
-class Span(NamedTuple):
-    """Indices first..last of a stream's boot."""
-
-    stream: str
-    boot: int
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class LinkEvent:
-    """kind, one plain sentence, the gateway's monotonic clock, and what the kind carries."""
-
-    kind: Event
-    what: str
-    at_ns: int
-    value: float | None = None
-    stamps: FourStamp | None = None
-    identity: Identity | None = None
-    spans: tuple[Span, ...] = ()
-    reply: Reply | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LinkPolicy:
-    """Times in seconds."""
-
-    silence_s: float = 5.0
-    """Silence this long while streaming means a half-open link; a radio notices a lost one within 6 s."""
-    first_wait_s: float = 0.5
-    longest_wait_s: float = 30.0
-    find_s: float = 15.0
-    connect_s: float = 45.0
-    exchange_every_s: float = 10.0
-    """The promptest of n exchanges waited about 1/n of a connection interval (benchmarks/clock.py)."""
-    exchanges_at_start: int = 4
-    battery_every_s: float = 600.0
-    resync_every_s: float = 60.0
-    settle_s: float = 0.5
-    """Live frames sent before the memory is listed arrive within this time."""
-    steady_s: float = 10.0
-    """A link that lived this long starts the waiting times anew."""
-
-
-def boots_by_clock() -> Callable[[], int]:
-    """Boot numbers from the wall clock in seconds, each higher; from chance while the clock was never set.
-
-    A machine without a battery clock boots in 1970 every time: its seconds would name two boots alike. Numbers
-    by chance have the highest bit, which seconds do not reach before 2038.
-    """
-    last = 0
-
-    def following() -> int:
-        nonlocal last
-        now = time.time_ns()
-        fresh = now // 1_000_000_000 if now > TRUSTED_AFTER_NS else 1 << 31 | secrets.randbits(31)
-        last = (max(last + 1, fresh) if last >> 31 == fresh >> 31 else fresh) & 0xFFFFFFFF
-        return last
-
-    return following
 
 
 class SensorLink:

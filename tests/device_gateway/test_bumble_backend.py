@@ -16,7 +16,7 @@ from bumble.gatt import Characteristic, Service
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtm_gateway.bumble_backend import parse_advertising
+from rtm_gateway.advertising import parse_advertising
 from rtm_gateway.drivers import recognise
 from rtm_gateway.radio import BumbleRadio, NativeRadio, open_radio
 
@@ -166,7 +166,7 @@ def test_a_radio_that_is_not_there_is_named() -> None:
 
 def test_a_hundred_advertisers_with_rubbish_among_them(radio_kit: SimpleNamespace) -> None:
     async def story(air: Any, _peripheral: Any, radio: BumbleRadio) -> None:
-        rng = random.Random(1)  # noqa: S311 - repeatable
+        rng = random.Random(1)
         for i in range(99):
             rubbish = rng.randbytes(rng.randrange(32)) if i % 3 else radio_kit.advertisement(f"Speaker {i}")
             other = radio_kit.Peripheral(air, f"C1:00:00:00:00:{i:02X}", rubbish, [], interval_ms=500)
