@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import socket
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import uvicorn
 from fastapi import FastAPI
@@ -50,7 +52,20 @@ def run(settings: Settings) -> None:
             commands = MqttLive(web.mqtt_url, hub)
             commands.open()
             stack.callback(commands.close)
+        stack.enter_context(_signal_taken())
         server(create_app(web, store, hub=hub, commands=commands), web).run()
+
+
+@contextmanager
+def _signal_taken() -> Iterator[None]:
+    """uvicorn raises the signal that stopped it once more when it is done; by then there is nothing left to stop."""
+    previous = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def server(app: FastAPI, settings: WebSettings) -> PagesServer:

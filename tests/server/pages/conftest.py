@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from rtm_server import enrol
 from rtm_server.crypto import MasterKey
 from rtm_server.embedded_postgres import OWNER, EmbeddedPostgres
 from rtm_server.store import Store
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
 CHROMIUM = Path("/usr/bin/chromium")
 # Quick parameters: the tests check what is done with a password, not how long argon2 takes.
-QUICK = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+QUICK_HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+QUICK = Passwords(QUICK_HASHER)
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +44,11 @@ def pages_store(postgres: EmbeddedPostgres) -> Iterator[Store]:
     create = "CREATE DATABASE {} OWNER {} TEMPLATE rtm_template"
     with psycopg.connect(postgres.superuser_dsn, autocommit=True) as connection:
         connection.execute(sql.SQL(create).format(sql.Identifier("pages"), sql.Identifier(OWNER)))
-    with Store(make_conninfo(postgres.dsn, dbname="pages"), MasterKey(bytes(range(32)))) as store:
+    with (
+        Store(make_conninfo(postgres.dsn, dbname="pages"), MasterKey(bytes(range(32)))) as store,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(enrol, "password_hasher", lambda: QUICK_HASHER)
         yield store
 
 
