@@ -137,6 +137,7 @@ def _save(tx: Tx, tenant: UUID, recording: UUID, task: _Task, result: Analysis) 
     tx.execute(
         "SELECT 1 FROM recording WHERE tenant_id = %s AND recording_id = %s FOR UPDATE", (tenant, recording)
     )
+    _one_writer(tx, row["patient_id"])
     previous = tx.execute(
         "SELECT local_day FROM analysis_current WHERE tenant_id = %s AND recording_id = %s",
         (tenant, recording),
@@ -188,22 +189,24 @@ def _save(tx: Tx, tenant: UUID, recording: UUID, task: _Task, result: Analysis) 
     )
     days = {day.local_day, None if previous is None else previous["local_day"]} - {None}
     if days:
-        _one_writer(tx, row["patient_id"])
         rollup.renew(tx, tenant, row["patient_id"], sorted(each for each in days if each is not None))
 
 
 def _one_writer(tx: Tx, patient: UUID) -> None:
-    """Two recordings of one day may be analysed at once: a patient's roll-ups are written one after the other."""
+    """Two recordings of a day, or of the same samples, may be analysed at once: a patient's are saved in turn."""
     tx.execute("SELECT pg_advisory_xact_lock(hashtextextended('daily ' || %s::text, 0))", (patient,))
 
 
 def _replayed(tx: Tx, tenant: UUID, recording: UUID, row: dict[str, Any], stored: StoredRecording) -> bool:
-    """Whether an earlier recording of the patient holds the very same samples (real noise never repeats)."""
+    """Whether another recording that counts already holds the very same samples (real noise never repeats).
+
+    Which of the two is analysed first does not matter: one of them counts.
+    """
     found = tx.execute(
-        "SELECT 1 FROM recording WHERE tenant_id = %s AND patient_id = %s AND content_sha256 = %s"
-        " AND recording_id <> %s AND received_at < (SELECT received_at FROM recording WHERE tenant_id = %s"
-        " AND recording_id = %s)",
-        (tenant, row["patient_id"], stored.content_sha256, recording, tenant, recording),
+        "SELECT 1 FROM recording r JOIN analysis_current a USING (tenant_id, recording_id)"
+        " WHERE r.tenant_id = %s AND r.patient_id = %s AND r.content_sha256 = %s AND r.recording_id <> %s"
+        " AND a.kind IS NOT NULL",
+        (tenant, row["patient_id"], stored.content_sha256, recording),
     ).fetchone()
     return found is not None
 
