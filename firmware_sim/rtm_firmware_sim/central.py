@@ -17,7 +17,7 @@ from rtm_firmware_sim.air import Air
 from rtm_firmware_sim.peripheral import Peripheral
 
 
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
     """Wait for something to become true; TimeoutError where it does not."""
     async with asyncio.timeout(seconds):
         while not condition():
@@ -39,7 +39,7 @@ class Client:
         """Connect to a sensor in the room, with a central of its own unless one is given; mtu 23 asks for
         none."""
         central = central or await air.central()
-        async with asyncio.timeout(10.0):
+        async with asyncio.timeout(60.0):
             connection = await central.connect(sensor.address, transport=core.PhysicalTransport.LE)
         client = cls(central, connection)
         await client.discover(mtu)

@@ -14,11 +14,11 @@ from rtm_signal.recording import SensorRecording
 
 @pytest.fixture
 def play() -> Callable[[Coroutine[Any, Any, None]], None]:
-    """Run a coroutine; a scene that hangs fails after 30 s."""
+    """Run a coroutine; a scene that hangs fails after two minutes."""
 
     def run(scene: Coroutine[Any, Any, None]) -> None:
         async def bounded() -> None:
-            async with asyncio.timeout(30.0):
+            async with asyncio.timeout(120.0):
                 await scene
 
         asyncio.run(bounded())
