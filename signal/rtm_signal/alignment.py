@@ -155,4 +155,6 @@ def _axes(views: Sequence[View], turns: Sequence[FloatArray], ups: Axes | None) 
     axis_1, axis_2 = (np.linalg.eigh(s)[1][:, 2] for s in spread)
     if np.sum((first @ axis_1) * (second @ axis_2)) < 0:
         axis_2 = -axis_2
-    return (axis_1, axis_2), np.asarray(values / max(float(values.sum()), 1e-12), dtype=np.float64)
+    total = float(values.sum())
+    shares = values / total if total > 1e-12 else np.full(3, 1 / 3)  # nothing turns: no axis dominates
+    return (axis_1, axis_2), np.asarray(shares, dtype=np.float64)

@@ -19,7 +19,7 @@ from rtm_signal.joint_angle import joint_angle
 from rtm_signal.lever_arm import angular_acceleration, lever_arms
 from rtm_signal.orientation import orient
 from rtm_signal.placement import misplaced
-from rtm_signal.recording import Recording, SensorRecording
+from rtm_signal.recording import Recording, RecordingError, SensorRecording
 from rtm_signal.time_grid import to_grid
 from rtm_signal.units_check import check_units
 
@@ -214,3 +214,61 @@ def test_wrong_units_are_named(squat: Callable[..., Any], acc: float, gyr: float
     doubts = check_units(to_grid(changed(recording, other)))
     assert {d.sensor for d in doubts} == set(PAIR)
     assert all(says in d.why for d in doubts)
+
+
+def _still(s: SensorRecording) -> SensorRecording:
+    return SensorRecording(s.t, 0 * s.acc + np.array([0, 0, 9.81]), 0 * s.acc)
+
+
+def _empty(s: SensorRecording) -> SensorRecording:
+    return SensorRecording(s.t, 0 * s.acc, 0 * s.acc)
+
+
+def _full(s: SensorRecording) -> SensorRecording:
+    return SensorRecording(s.t, 0 * s.acc + 20, 0 * s.acc + 5)
+
+
+def _holed(s: SensorRecording) -> SensorRecording:
+    holes = np.random.default_rng(0).random((s.t.size, 1)) < 0.3
+    return SensorRecording(s.t, np.where(holes, np.nan, s.acc), s.gyr)
+
+
+def _torn(s: SensorRecording) -> SensorRecording:
+    return SensorRecording(s.t + np.where(s.t > s.t.mean(), 50.0, 0.0), s.acc, s.gyr)
+
+
+@pytest.mark.parametrize("damage", [None, _still, _empty, _full, _holed, _torn])
+@pytest.mark.parametrize("n", [2, 3, 7, 40, 400])
+def test_no_recording_makes_it_fall_over(
+    n: int, damage: Callable[[SensorRecording], SensorRecording] | None
+) -> None:
+    rng = np.random.default_rng(n)
+    t = np.arange(n) / 100
+    recording = Recording(
+        {
+            name: SensorRecording(
+                t, rng.normal(size=(n, 3)) + np.array([0, 0, 9.81]), rng.normal(size=(n, 3))
+            )
+            for name in PAIR
+        }
+    )
+    if damage is not None:
+        recording = changed(recording, lambda _, s: damage(s))
+    try:
+        grid = to_grid(recording)
+    except RecordingError as refused:
+        assert str(refused).endswith(".")  # noqa: PT017 - either it is refused in a sentence or it gives an angle
+        return
+    check_units(grid)
+    found = [orient(grid.sensors[name]) for name in PAIR]
+    still = [neutral(grid.sensors[name]) for name in PAIR]
+    pair = (found[0], found[1])
+    angles = [
+        inclination(found[0]),
+        joint_angle(*pair),
+        joint_angle(*pair, joint="knee_flexion", pose=(still[0], still[1]), calibration=pair),
+    ]
+    for angle in angles:
+        assert np.isfinite(angle.angle).all()
+        assert np.isfinite(angle.sigma).all()
+        assert not angle.valid[grid.sensors["thigh"].gap].any()
