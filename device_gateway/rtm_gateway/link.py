@@ -14,7 +14,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Final
 
 from bleak import BleakClient
@@ -161,7 +161,7 @@ class SensorLink:
         while not self._stop.is_set():
             began = time.monotonic()
             try:
-                await self._session(search=failures > 0)
+                await self._until_stopped(self._session(search=failures > 0))
             except WrongDeviceError as error:
                 self._tell(Event.REFUSED, f"This sensor is refused: {error}.")
                 return
@@ -176,6 +176,20 @@ class SensorLink:
             steady = time.monotonic() - began > self._policy.steady_s
             failures = 0 if steady else failures + 1
             await self._pause(failures)
+
+    async def _until_stopped(self, session: Coroutine[None, None, None]) -> None:
+        """Run a session; a stop ends one that is still looking for its sensor at once."""
+        task, stop = asyncio.ensure_future(session), asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done() and self._port is None:
+                task.cancel()
+            await asyncio.wait({task})
+        finally:
+            stop.cancel()
+            task.cancel()
+        if not task.cancelled():
+            task.result()
 
     async def _pause(self, failures: int) -> None:
         """Exponential back-off with jitter, so that sensors lost together do not return together."""

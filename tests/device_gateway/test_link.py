@@ -257,6 +257,34 @@ def test_a_device_that_lies_about_its_rate_is_named() -> None:
     )
 
 
+def test_a_stop_does_not_wait_for_a_sensor_that_is_not_there(radio_kit: SimpleNamespace) -> None:
+    async def story(owner: Owner, _air: Any, sensor: Any, radio: Radio) -> None:
+        patient = LinkPolicy(find_s=600.0, connect_s=600.0, first_wait_s=0.01)
+        found = await radio.find(sensor.device.random_address.to_string(False), 5)
+        assert found is not None
+        sensor.visible = False
+        await sensor.device.stop_advertising()
+        driver = HomestretchDriver()
+        link = SensorLink(
+            found[0],
+            driver,
+            radio=radio,
+            on_block=owner.blocks.append,
+            on_event=owner.events.append,
+            policy=patient,
+        )
+        task = asyncio.create_task(link.run())
+        await asyncio.sleep(0.3)
+        await link.stop()
+        await asyncio.wait_for(task, 10)  # 600 s otherwise
+        await sensor.device.start_advertising()
+        sensor.visible = True
+        async with linked(owner, sensor, radio):  # the radio is usable after the interrupted attempt
+            await owner.until(lambda: sensor.streaming)
+
+    run_with_sensor(radio_kit, story)
+
+
 def test_boot_numbers_do_not_repeat_where_the_clock_does(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = boots_by_clock()
     rising = [numbers() for _ in range(5)]
