@@ -178,7 +178,10 @@ def _rate(t: FloatArray) -> float:
     """Sampling rate, Hz: the mean of the periods that are no gap (stamps rounded to 1 ms have no median)."""
     periods = np.diff(t)
     usual = float(np.median(periods))
-    return float(1.0 / periods[(periods < 1.5 * usual) & (periods > 0.5 * usual)].mean())
+    near = periods[(periods < 1.5 * usual) & (periods > 0.5 * usual)]
+    if not near.size:  # as many gaps as periods
+        near = periods[periods < 1.5 * periods.min()]
+    return float(1.0 / near.mean())
 
 
 def _regular(t: FloatArray, rate: float) -> tuple[NDArray[np.int64] | None, float, float]:
