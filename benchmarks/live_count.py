@@ -27,7 +27,8 @@ def main() -> None:
     sensor = exercise(
         "shoulder_abduction", repetitions=REPETITIONS, rate_hz=RATE_HZ, placements=["wrist"], seed=1
     ).recording.sensors["wrist"]
-    assert sensor.gyr is not None
+    if sensor.gyr is None:
+        raise SystemExit("The simulated sensor has no gyroscope.")
     blocks = [
         (np.ascontiguousarray(sensor.acc[i : i + BLOCK]), np.ascontiguousarray(sensor.gyr[i : i + BLOCK]))
         for i in range(0, len(sensor.t), BLOCK)

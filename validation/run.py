@@ -119,8 +119,7 @@ def _page(
     lines = [
         "# Accuracy on recordings with ground truth",
         "",
-        f"Written by `make validate` (pipeline {PIPELINE_VERSION}). ± is the standard error by the
-        bootstrap.",
+        f"Written by `make validate` (pipeline {PIPELINE_VERSION}). ± is the standard error.",
         "",
         "| what | figure | goal | met | n |",
         "|---|---|---|---|---|",
