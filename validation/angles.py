@@ -6,11 +6,13 @@ Run: `RTM_SHARED_DATA=... python validation/angles.py`. `score(folder)` gives th
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -43,6 +45,26 @@ def score(folder: Path) -> list[Row]:
     """One row a figure: what, figure, goal (and whether less or more is good), n, unit."""
     rows = [*_rig_rows(rig_trials(folder)), *_knee_rows(knee_clips(folder))]
     return rows + _inclination_rows(orientation_trials(folder))
+
+
+def reliability(folder: Path) -> list[Row]:
+    """For a reliability plot: what, the stated share of an interval, the share that held the truth, n.
+
+    Samples of one trial hang together: n is the number of trials.
+    """
+    trials = orientation_trials(folder)
+    sent: dict[str, Callable[[OrientationTrial], BoolArray]] = {
+        "inclination": lambda trial: np.ones_like(trial.scored),
+        "inclination, 5 % of packets lost": lambda trial: ~_lost(trial),
+    }
+    rows = []
+    for what, kept in sent.items():
+        ratios = [_inclination_error(trial, kept(trial))[2] for trial in trials]
+        for stated in (0.5, 0.68, 0.8, 0.9, 0.95, 0.99):
+            width = float(norm.ppf(0.5 + stated / 2) / norm.ppf(0.975))
+            held = float(np.mean([np.mean(ratio <= width) for ratio in ratios]))
+            rows.append({"what": what, "stated": stated, "held": held, "n": len(ratios)})
+    return rows
 
 
 # Hinge rig
@@ -166,13 +188,13 @@ def _inclination_rows(trials: list[OrientationTrial]) -> list[Row]:
             "%",
             more=True,
         ),
-        *_interval_row("inclination, samples", [e[2] for e in intact]),
-        *_interval_row("inclination with packet loss, samples", [e[2] for e in lossy]),
+        *_interval_row("inclination, samples", [np.mean(e[2] <= 1) for e in intact]),
+        *_interval_row("inclination with packet loss, samples", [np.mean(e[2] <= 1) for e in lossy]),
     ]
 
 
-def _inclination_error(trial: OrientationTrial, sent: BoolArray) -> tuple[float, float, float]:
-    """RMS in degrees, share of the movement kept, share of samples inside the stated interval."""
+def _inclination_error(trial: OrientationTrial, sent: BoolArray) -> tuple[float, float, FloatArray]:
+    """RMS in degrees, share of the movement kept, errors over half of the stated interval."""
     sensor = trial.recording.sensors["wrist"]
     assert sensor.gyr is not None
     kept = Recording({"wrist": SensorRecording(sensor.t[sent], sensor.acc[sent], sensor.gyr[sent])})
@@ -188,7 +210,7 @@ def _inclination_error(trial: OrientationTrial, sent: BoolArray) -> tuple[float,
     return (
         float(np.sqrt(np.mean(error**2))),
         float(good.sum() / trial.scored.sum()),
-        float(np.mean(np.abs(error) <= half)),
+        np.abs(error) / half,
     )
 
 
