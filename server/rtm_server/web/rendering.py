@@ -70,6 +70,7 @@ class Pages:
             clock_time=wording.clock_time,
             as_of=wording.as_of,
             whole=wording.whole,
+            sentence=wording.sentence,
             code_words=wording.code_words,
             exercise_name=wording.exercise_name,
         )

@@ -64,6 +64,11 @@ def whole(value: float) -> int:
     return int(value + 1e-9)
 
 
+def sentence(text: str) -> str:
+    """The text with a capital letter in front."""
+    return text[:1].upper() + text[1:]
+
+
 def exercise_name(identifier: str | None) -> str:
     """`shoulder_abduction` -> `Shoulder abduction`."""
     return "Free exercise" if not identifier else identifier.replace("_", " ").capitalize()

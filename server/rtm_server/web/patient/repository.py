@@ -33,6 +33,7 @@ CONTACT_WORDS = {
     "message": "message, not live",
 }
 
+# The newest result by a lateral join: the view `analysis_current` would be computed for the whole clinic.
 _SESSIONS = """
 SELECT r.recording_id, r.opened_at, r.exercise, r.state, r.artefact_reason, r.zone,
        a.repetitions, a.exercise AS analysed_as, a.result -> 'rom_deg' AS rom,
@@ -41,7 +42,9 @@ SELECT r.recording_id, r.opened_at, r.exercise, r.state, r.artefact_reason, r.zo
         WHERE c.tenant_id = r.tenant_id AND c.recording_id = r.recording_id
         ORDER BY c.entered_at DESC LIMIT 1) AS corrected
 FROM recording r
-LEFT JOIN analysis_current a ON a.tenant_id = r.tenant_id AND a.recording_id = r.recording_id
+LEFT JOIN LATERAL (
+    SELECT * FROM analysis n WHERE n.tenant_id = r.tenant_id AND n.recording_id = r.recording_id
+    ORDER BY n.analysis_no DESC LIMIT 1) a ON true
 WHERE r.tenant_id = %(tenant)s AND r.patient_id = %(patient)s
 ORDER BY r.opened_at DESC, r.recording_id
 LIMIT %(limit)s
@@ -50,9 +53,11 @@ LIMIT %(limit)s
 # Uncertainty of a day = the widest of its recordings; the median itself comes from the roll-up.
 _ROM = """
 SELECT d.local_day, d.exercise, d.rom_median_deg,
-       (SELECT max((a.result #>> '{rom_deg,uncertainty}')::float8) FROM analysis_current a
+       (SELECT max((a.result #>> '{rom_deg,uncertainty}')::float8) FROM analysis a
         WHERE a.tenant_id = d.tenant_id AND a.patient_id = d.patient_id
-          AND a.local_day = d.local_day AND a.exercise = d.exercise) AS spread
+          AND a.local_day = d.local_day AND a.exercise = d.exercise
+          AND NOT EXISTS (SELECT 1 FROM analysis n WHERE n.tenant_id = a.tenant_id
+                          AND n.recording_id = a.recording_id AND n.analysis_no > a.analysis_no)) AS spread
 FROM daily d
 WHERE d.tenant_id = %(tenant)s AND d.episode_id = %(episode)s AND d.local_day >= %(since)s
   AND d.rom_median_deg IS NOT NULL

@@ -20,7 +20,9 @@ _RECORDING = """
 SELECT r.opened_at, r.closed_at, r.exercise, r.artefact_reason, a.analysis_no, a.exercise AS analysed_as,
        a.result, a.pipeline_version, a.created_at AS analysed_at
 FROM recording r
-LEFT JOIN analysis_current a ON a.tenant_id = r.tenant_id AND a.recording_id = r.recording_id
+LEFT JOIN LATERAL (
+    SELECT * FROM analysis n WHERE n.tenant_id = r.tenant_id AND n.recording_id = r.recording_id
+    ORDER BY n.analysis_no DESC LIMIT 1) a ON true
 WHERE r.tenant_id = %(tenant)s AND r.recording_id = %(recording)s AND r.patient_id = %(patient)s
 """
 _DEVICES = """

@@ -28,7 +28,9 @@ VALUES (%(tenant)s, %(report)s, %(patient)s, %(episode)s, %(score)s, %(now)s, %(
 """
 _RECORDING = """
 SELECT r.exercise, a.repetitions FROM recording r
-LEFT JOIN analysis_current a ON a.tenant_id = r.tenant_id AND a.recording_id = r.recording_id
+LEFT JOIN LATERAL (
+    SELECT * FROM analysis n WHERE n.tenant_id = r.tenant_id AND n.recording_id = r.recording_id
+    ORDER BY n.analysis_no DESC LIMIT 1) a ON true
 WHERE r.tenant_id = %(tenant)s AND r.recording_id = %(recording)s AND r.patient_id = %(patient)s
 """
 

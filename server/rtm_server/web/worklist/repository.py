@@ -16,8 +16,8 @@ from rtm_server.web.worklist.views import Row, Worklist
 
 LOOK_BACK = timedelta(days=45)  # the rules look at 28 days, the sparkline at 30
 
-# Two passes: the first counted day of each episode gives its window, then its days are counted once. A day
-# counts when consent covers it; where that is doubtful the ledger says so on the patient page.
+# One pass over the counted days: the first of an episode gives its window, then the days inside are counted. A day
+# counts when consent covers it; where that is doubtful the ledger says so on the month's page.
 _WINDOWS = """
 WITH counted AS (
     SELECT DISTINCT d.episode_id, d.local_day
@@ -27,18 +27,15 @@ WITH counted AS (
      AND d.local_day BETWEEN c.valid_from AND coalesce(c.valid_to, 'infinity'::date)
     WHERE d.tenant_id = %(tenant)s AND d.episode_id = ANY(%(episodes)s)
       AND (d.kind = 'sensor' OR %(test_counts)s)
-), started AS (
-    SELECT episode_id, min(local_day) AS anchor, max(local_day) AS last FROM counted GROUP BY episode_id
-), windows AS (
-    SELECT s.episode_id, s.last,
-           s.anchor + (greatest((now_of.today - s.anchor), 0) / 30) * 30 AS first
-    FROM started s
+), anchored AS (
+    SELECT episode_id, local_day, min(local_day) OVER (PARTITION BY episode_id) AS anchor FROM counted
+), placed AS (
+    SELECT a.episode_id, a.local_day, a.anchor + (greatest(now_of.today - a.anchor, 0) / 30) * 30 AS first
+    FROM anchored a
     JOIN unnest(%(episodes)s::uuid[], %(todays)s::date[]) AS now_of(episode_id, today) USING (episode_id)
 )
-SELECT w.episode_id, w.first, count(c.local_day)::int AS days
-FROM windows w
-LEFT JOIN counted c ON c.episode_id = w.episode_id AND c.local_day BETWEEN w.first AND w.first + 29
-GROUP BY w.episode_id, w.first
+SELECT episode_id, first, count(*) FILTER (WHERE local_day BETWEEN first AND first + 29)::int AS days
+FROM placed GROUP BY episode_id, first
 """
 
 _LAST_DATA = """
