@@ -21,10 +21,10 @@ import pytest
 from homestretch.demo import clinic as clinics
 from homestretch.demo.cohort import Dose, PatientStory
 from homestretch.demo.home import LiveHome, Remote, Wearing
-from homestretch.demo.run import free_http_port
 from homestretch.demo.standing import Standing, standing
 from rtm_firmware_sim import body
 from rtm_server import verify
+from rtm_server.embedded_broker import free_port
 from rtm_server.store import Unavailable
 from rtm_signal.recording_file import write_recording
 
@@ -121,7 +121,7 @@ def test_kill_of_gateway_ingest_and_database_loses_and_doubles_nothing(tmp_path:
     write_recording(path, motion.recording)
     wanted = samples - samples % 250  # the last part is sealed by Stop, wherever that falls
     recording = uuid4()
-    with standing(http_port=free_http_port(None)) as platform:
+    with standing(http_port=free_port()) as platform:
         clinic = clinics.create(platform.store, (_story(),), datetime.now(UTC))
         platform.start("ingest", "worker")
         wearing = Wearing(clinic.tenant, clinic.gateway, clinic.homes[0].sensor, PLACEMENT, path, EXERCISE)

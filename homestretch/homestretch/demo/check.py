@@ -24,10 +24,11 @@ from homestretch.demo import history
 from homestretch.demo.cohort import CLINIC_ZONE, Dose, Minutes, PatientStory, Session
 from homestretch.demo.feed import HistoryFeed
 from homestretch.demo.home import LiveHome, Remote, Wearing
-from homestretch.demo.run import free_http_port, wait_for_pages
+from homestretch.demo.run import wait_for_pages
 from homestretch.demo.sources import Source, sources
 from homestretch.demo.standing import Standing, standing
 from rtm_server import ledger, verify
+from rtm_server.embedded_broker import free_port
 from rtm_signal.recording_file import write_recording
 
 SPEED = 8.0  # the sensor's clock stays that of the recording; samples are delivered faster
@@ -58,14 +59,14 @@ def run(seed: int) -> bool:
     now = datetime.now(UTC)
     every = tuple(sources(seed))
     stories = tuple(_story(number, source, now) for number, source in enumerate(every))
-    port = free_http_port(None)
+    port = free_port()
     print(f"seed {seed}, {len(every)} of 2 recordings at hand, delivered at {SPEED:.0f} times real time")
     stages = Stages()
     with standing(http_port=port) as platform:
         stages.say("database", platform.postgres)
         clinic = clinics.create(platform.store, stories, now)
         clinics.record_reports(platform.store, clinic, stories)
-        platform.start("ingest", "worker", "serve")
+        platform.start("ingest", "worker", "worker-2", "serve")
         with HistoryFeed(platform, clinic, stories, seed) as feed:
             sessions = history.newest_first(stories)
             feed.send(sessions, lambda _what, _done, _of: None)

@@ -72,7 +72,8 @@ class HistoryFeed:
         """Put the sessions into the outbox and wait until the server has analysed every one."""
         for done, (patient, number, session) in enumerate(sessions, start=1):
             seed = self._seed * 1_000_003 + patient * 1009 + number
-            items = history.entries(self._clinic, self._clinic.homes[patient], number, session, seed)
+            of = len(self._stories[patient].sessions)
+            items = history.entries(self._clinic, self._clinic.homes[patient], number, of, session, seed)
             if not self._outbox.put(list(items)):
                 raise CommandError("The demo's outbox cannot be written; is the disk full?")
             report("sent", done, len(sessions))

@@ -15,7 +15,7 @@ import numpy as np
 
 from homestretch.demo.clinic import DemoClinic, Home
 from homestretch.demo.cohort import PatientStory, Session
-from rtm_firmware_sim import body
+from rtm_firmware_sim import history as body_history
 from rtm_gateway.outbox import Entry
 from rtm_signal import chunk, wire
 from rtm_signal.recording import SensorRecording
@@ -39,14 +39,16 @@ def newest_first(stories: tuple[PatientStory, ...]) -> list[tuple[int, int, Sess
     return sorted(every, key=lambda item: item[2].starts_at, reverse=True)
 
 
-def entries(clinic: DemoClinic, home: Home, number: int, session: Session, seed: int) -> Iterator[Entry]:
-    """One session as the outbox holds it: chunks of five seconds, then the manifest. `number` is the boot."""
-    motion = body.exercise(
-        session.exercise,
-        repetitions=session.repetitions,
-        rate_hz=RATE_HZ,
-        seed=seed,
-        placements=(home.placement,),
+def entries(
+    clinic: DemoClinic, home: Home, number: int, of: int, session: Session, seed: int
+) -> Iterator[Entry]:
+    """One session as the outbox holds it: chunks of five seconds, then the manifest.
+
+    number: which session of the patient's `of`, the oldest 0; it serves as the boot, and patients get better with it.
+    """
+    effort = body_history.course(number, of, seed)
+    motion = body_history.session(
+        session.exercise, session.repetitions, RATE_HZ, seed, placements=(home.placement,), effort=effort
     )
     samples = motion.recording.sensors[home.placement]
     values = _quantise(samples)

@@ -44,7 +44,7 @@ def run(*, patients: int, days: int, port: int | None, seed: int) -> None:
         with standing(http_port=chosen) as platform:
             clinic = clinics.create(platform.store, stories, now)
             clinics.record_reports(platform.store, clinic, stories)
-            platform.start("ingest", "worker", "serve")
+            platform.start("ingest", "worker", "worker-2", "serve")
             sessions = history.newest_first(stories)
             recent = [item for item in sessions if item[2].starts_at > now - timedelta(days=FIRST_DAYS)]
             rest = sessions[len(recent) :]

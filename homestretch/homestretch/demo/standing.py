@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -40,9 +41,9 @@ class Standing:
         return "your database" if self.embedded is None else f"PostgreSQL {self.embedded.version}"
 
     def start(self, *names: str) -> None:
-        """Start server processes by the name of their command."""
+        """Start server processes by the name of their command; `worker-2` is a second `worker`."""
         for name in names:
-            self.children.start(name, [name])
+            self.children.start(name, [name.partition("-")[0]])
 
 
 @contextmanager
@@ -50,6 +51,10 @@ def standing(*, http_port: int) -> Iterator[Standing]:
     """Bring up database and broker, migrate, and take everything down and away at the end."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="homestretch-demo-")))
+        os.umask(0o077)
+        folder.chmod(
+            0o711
+        )  # as root the database runs as somebody else, who must reach its own folder in here
         configured = Settings(data_dir=folder, master_key_file=folder / "master.key", http_port=http_port)
         database = stack.enter_context(platform.databases(configured))
         if database.embedded is not None and (pid := database.embedded.pid) is not None:
