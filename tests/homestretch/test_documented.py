@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 import typer
+from pydantic_settings import BaseSettings
 
 from homestretch.cli import app
+from rtm_gateway.settings import GatewaySettings
+from rtm_server.settings import Settings
+from rtm_server.web.settings import WebSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPONENTS = {
@@ -62,12 +66,18 @@ def test_every_command_and_option_is_in_the_reference(command: str, options: set
 def test_every_environment_variable_is_in_the_reference() -> None:
     text = (ROOT / "docs/reference/configuration.md").read_text(encoding="utf-8")
     others = (ROOT / "Makefile", *(ROOT / "deploy").rglob("*.py"), *(ROOT / "tests").rglob("*.py"))
-    used = {
-        name
-        for path in (*source_files(), *others)
-        for name in re.findall(r"\bRTM_[A-Z][A-Z0-9_]*[A-Z0-9]\b", path.read_text(encoding="utf-8"))
+    sources = [path.read_text(encoding="utf-8") for path in (*source_files(), *others)]
+    used = {name for source in sources for name in re.findall(r"\bRTM_[A-Z][A-Z0-9_]*[A-Z0-9]\b", source)}
+    constants = {
+        name for source in sources for name in re.findall(r"^(RTM_[A-Z0-9_]+)\s*[:=]", source, re.MULTILINE)
     }
-    assert not sorted(name for name in used - INTERNAL_VARIABLES if f"`{name}`" not in text)
+    assert not sorted(name for name in used - constants - INTERNAL_VARIABLES if f"`{name}`" not in text)
+
+
+@pytest.mark.parametrize("settings", [Settings, WebSettings, GatewaySettings])
+def test_every_setting_is_in_the_reference(settings: type[BaseSettings]) -> None:
+    text = (ROOT / "docs/reference/configuration.md").read_text(encoding="utf-8")
+    assert not [name for name in settings.model_fields if f"`RTM_{name.upper()}`" not in text]
 
 
 @pytest.mark.parametrize(("folder", "package"), COMPONENTS.items(), ids=COMPONENTS)

@@ -63,9 +63,7 @@ def _remote(platform: Standing, gateway: UUID) -> Iterator[Remote]:
         remote.close()
 
 
-def _recording(
-    platform: Standing, tenant: UUID, recording: UUID, wanted: int, words: str
-) -> dict[str, object]:
+def _recording(platform: Standing, tenant: UUID, recording: UUID, wanted: int, words: str) -> dict[str, Any]:
     """The recording as stored, once it is whole or a minute has passed."""
     deadline = time.monotonic() + 60
     row: dict[str, Any] | None = None
