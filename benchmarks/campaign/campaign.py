@@ -1,0 +1,270 @@
+"""One campaign from its seed to its verdict.
+
+Sensors sample `speed` times as fast as the wall's clock runs, so that an hour of exercise is streamed, stored, lost and fetched
+again in minutes; the gateway, its time-outs and the faults themselves run at the wall's own pace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from benchmarks.campaign.broker import CampaignBroker
+from benchmarks.campaign.faults import Fault
+from benchmarks.campaign.home import GATEWAY, GatewayProcess
+from benchmarks.campaign.judge import Verdict, judge
+from benchmarks.campaign.room import Room
+from benchmarks.campaign.server import VerifyingServer
+
+from rtm_signal.chunk import ChunkKey, stream_id
+
+_READY_S = 60.0
+_AGAIN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is done. seconds: of the wall; flash: samples a sensor's memory holds; mistake: a negative control.
+
+    `ack-before-commit` is the server's mistake, the others are of gateway_child.MISTAKES.
+    """
+
+    seed: int
+    faults: list[Fault]
+    seconds: float
+    speed: float = 6.0
+    sensors: int = 2
+    rate_hz: float = 50.0
+    flash: int = 12_000
+    broker: str = "iotcore"
+    mistake: str | None = None
+    settle_s: float = 90.0
+
+
+@dataclass(slots=True)
+class Report:
+    """What happened and what came of it. `seconds`: of the wall; a fault is skipped when its victim was down already."""
+
+    plan: Plan
+    verdict: Verdict
+    done: Counter[str] = field(default_factory=Counter)
+    settled: bool = False
+    batches: int = 0
+    resent: int = 0
+    seconds: float = 0.0
+    last_words: str = ""
+
+
+async def run(plan: Plan, say: Callable[[str], None] = lambda _: None) -> Report:
+    """Everything up, the faults, everything quiet, the verdict."""
+    with tempfile.TemporaryDirectory(prefix="campaign-") as name:
+        async with Room(
+            sensors=plan.sensors, seconds=plan.seconds + 60, rate_hz=plan.rate_hz, speed=plan.speed,
+            flash=plan.flash, seed=plan.seed,
+        ) as room:  # fmt: skip
+            campaign = _Campaign(plan, room, Path(name), say)
+            try:
+                return await campaign.run()
+            finally:
+                campaign.close()
+
+
+class _Campaign:
+    def __init__(self, plan: Plan, room: Room, folder: Path, say: Callable[[str], None]) -> None:
+        self._plan, self._room, self._say = plan, room, say
+        self._ids = [UUID(int=100 + number) for number in range(plan.sensors)]
+        self._broker = CampaignBroker(plan.broker, folder)
+        self._broker.start()
+        gateway_mistake = None if plan.mistake == "ack-before-commit" else plan.mistake
+        self._gateway = GatewayProcess(
+            folder,
+            mqtt_url=self._broker.url,
+            radio=room.moniker,
+            sensors=[
+                (key, sensor.address.to_string(False), sensor.placement)
+                for key, sensor in zip(self._ids, room.sensors, strict=True)
+            ],
+            mistake=gateway_mistake,
+        )
+        self._server = VerifyingServer(
+            self._broker.port, folder / "server.db", ack_first=plan.mistake == "ack-before-commit"
+        )
+        self._done: Counter[str] = Counter()
+        self._home = asyncio.Lock()
+        """One fault of the gateway's process or the broker at a time."""
+
+    def close(self) -> None:
+        self._gateway.kill()
+        self._server.close()
+        self._broker.kill()
+
+    async def run(self) -> Report:
+        began = time.monotonic()
+        self._gateway.start()
+        await self._begin_recording()
+        start = time.monotonic()
+        working: list[asyncio.Task[None]] = []
+        for fault in self._plan.faults:
+            await asyncio.sleep(max(0.0, start + fault.at_s - time.monotonic()))
+            working.append(asyncio.create_task(self._carry_out(fault)))
+        await asyncio.sleep(max(0.0, start + self._plan.seconds - time.monotonic()))
+        await asyncio.gather(*working)
+        settled = await self._settle()
+        report = Report(self._plan, judge(self._tapes(), self._server.items()), self._done, settled)
+        report.batches, report.resent = self._server.batches, self._server.resent
+        report.seconds = time.monotonic() - began
+        report.last_words = self._gateway.last_words()
+        return report
+
+    def _tapes(self) -> dict[UUID, Any]:
+        return {key: self._room.tape(number) for number, key in enumerate(self._ids)}
+
+    # --- before and after --------------------------------------------------------------------------------
+
+    async def _begin_recording(self) -> None:
+        """Start, said again until the gateway says that it records: every sample from the first on counts."""
+        await self._say_until(
+            "start", lambda status: status.get("recording") == str(self._gateway.recording),
+            recording=str(self._gateway.recording), exercise="generic",
+        )  # fmt: skip
+        await self._until(lambda: all(tape.boots for tape in self._tapes().values()), _READY_S)
+
+    async def _settle(self) -> bool:
+        """The sensors are taken off, what is owed arrives, Stop: True when all of it came in time."""
+        if not self._gateway.running:
+            self._gateway.start()
+        self._server.die_before = None
+        self._room.freeze()
+        settled = await self._until(self._all_here, self._plan.settle_s)
+        stopped = await self._say_until("stop", lambda status: status.get("recording") is None)
+        quiet = await self._until(self._nothing_waits, self._plan.settle_s)
+        return settled and stopped and quiet
+
+    def _all_here(self) -> bool:
+        """Every sample that was not overwritten is committed; by the keys alone, since this is asked often."""
+        keys = [ChunkKey.parse(key) for key in self._server.keys() if key.startswith("c:")]
+        for sensor, tape in self._tapes().items():
+            stream = stream_id(sensor, "imu")
+            for boot in tape.boots:
+                missing = ~tape.unfreed_overwritten(boot)
+                for key in keys:
+                    if (key.stream, key.boot) == (stream, boot):
+                        missing[key.first : key.first + key.n] = False
+                if missing.any():
+                    return False
+        return True
+
+    def _nothing_waits(self) -> bool:
+        status = self._server.status
+        return any(key.startswith("m:") for key in self._server.keys()) and (
+            status.get("outbox", {}).get("items") == 0 or self._quiet_s() > 5.0
+        )
+
+    def _quiet_s(self) -> float:
+        return time.monotonic() - self._server.heard_at
+
+    async def _say_until(self, do: str, done: Callable[[dict[str, Any]], bool], **arguments: str) -> bool:
+        for _ in range(int(_READY_S / _AGAIN_S)):
+            self._server.command(GATEWAY, do, **arguments)
+            if await self._until(lambda: bool(self._server.status) and done(self._server.status), _AGAIN_S):
+                return True
+        return False
+
+    @staticmethod
+    async def _until(condition: Callable[[], bool], timeout_s: float) -> bool:
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.1)
+        return True
+
+    # --- faults ------------------------------------------------------------------------------------------
+
+    async def _carry_out(self, fault: Fault) -> None:
+        self._done[fault.kind] += 1
+        who = "" if fault.sensor is None else f" (sensor {fault.sensor})"
+        self._say(f"{fault.at_s:6.1f} s  {fault.kind}{who}")
+        await _FAULTS[fault.kind](self, fault)
+
+    async def _link_lost(self, fault: Fault) -> None:
+        self._room.sensors[fault.sensor or 0].drop_link()
+
+    async def _out_of_range(self, fault: Fault) -> None:
+        """For at most half of what the memory holds: all of it must come back."""
+        held_s = self._plan.flash / self._plan.rate_hz / self._plan.speed
+        self._room.sensors[fault.sensor or 0].lose_range(min(1.0 + 5.0 * fault.size, held_s / 2))
+
+    async def _overflow(self, fault: Fault) -> None:
+        """Out of range until the memory has overwritten up to half of itself: real gaps."""
+        held_s = self._plan.flash / self._plan.rate_hz / self._plan.speed
+        self._room.sensors[fault.sensor or 0].lose_range(held_s * (1.05 + 0.45 * fault.size))
+
+    async def _reboot(self, fault: Fault) -> None:
+        self._room.sensors[fault.sensor or 0].reboot()
+
+    async def _mtu(self, fault: Fault) -> None:
+        sensor = self._room.sensors[fault.sensor or 0]
+        sensor.set_mtu(23 if fault.size < 0.3 else round(23 + 224 * fault.size))
+        sensor.drop_link()
+
+    async def _sensor_bond(self, fault: Fault) -> None:
+        sensor = self._room.sensors[fault.sensor or 0]
+        await sensor.forget_bonds()
+        sensor.drop_link()
+
+    async def _half_open(self, fault: Fault) -> None:
+        await self._room.half_open(fault.sensor or 0)
+
+    async def _kill_gateway(self, fault: Fault, *, bonds: bool = True) -> None:
+        async with self._home:
+            self._gateway.kill()
+            if not bonds:
+                self._gateway.forget_bonds()
+            await asyncio.sleep(1.5 * fault.size)
+            self._gateway.start()
+
+    async def _gateway_bond(self, fault: Fault) -> None:
+        await self._kill_gateway(fault, bonds=False)
+
+    async def _restart_broker(self, fault: Fault) -> None:
+        async with self._home:
+            await asyncio.to_thread(self._broker.kill)
+            await asyncio.sleep(2.0 * fault.size)
+            await asyncio.to_thread(self._broker.start)
+
+    async def _server_dies(self, fault: Fault) -> None:
+        self._server.die_before = fault.kind.rpartition(" ")[2]
+        await asyncio.sleep(1.0 + 2.0 * fault.size)
+        self._server.die_before = None
+
+    async def _adapter(self, fault: Fault) -> None:
+        await self._room.unplug(0.5 + 3.0 * fault.size)
+
+    async def _poison(self, _fault: Fault) -> None:
+        self._server.poison(GATEWAY)
+
+
+_FAULTS: dict[str, Callable[[_Campaign, Fault], Coroutine[Any, Any, None]]] = {
+    "link lost": _Campaign._link_lost,
+    "out of range": _Campaign._out_of_range,
+    "memory overflows": _Campaign._overflow,
+    "sensor reboot": _Campaign._reboot,
+    "MTU changed": _Campaign._mtu,
+    "bond lost by sensor": _Campaign._sensor_bond,
+    "half-open link": _Campaign._half_open,
+    "gateway kill -9": _Campaign._kill_gateway,
+    "bond lost by gateway": _Campaign._gateway_bond,
+    "broker restart": _Campaign._restart_broker,
+    "server dies before commit": _Campaign._server_dies,
+    "server dies before ack": _Campaign._server_dies,
+    "adapter gone and back": _Campaign._adapter,
+    "poison messages": _Campaign._poison,
+}

@@ -1,0 +1,65 @@
+"""The gateway of a negative control: the real one with one mistake, named on the command line. Each must be found out."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from rtm_gateway import app, outbox_database
+from rtm_gateway.outbox import Entry, Outbox
+from rtm_gateway.recorder import Recorder
+from rtm_gateway.settings import GatewaySettings
+from rtm_gateway.uplink import Uplink
+
+
+def delete_on_puback() -> None:
+    """The broker's word is taken for the server's."""
+    taken: list[str] = []
+    take, published = Outbox.take, Uplink._published
+
+    def taking(self: Outbox, max_bytes: int, now: float) -> list[Entry]:
+        entries = take(self, max_bytes, now)
+        taken.extend(entry.key for entry in entries)
+        return entries
+
+    def deleting(self: Uplink, client: Any, userdata: Any, mid: int, *rest: Any) -> None:
+        published(self, client, userdata, mid, *rest)
+        self._outbox.committed(taken)
+        taken.clear()
+
+    Outbox.take = taking  # type: ignore[method-assign]  # the mistake
+    Uplink._published = deleting  # type: ignore[method-assign]  # the mistake
+
+
+def free_before_stored() -> None:
+    """The sensor is told to forget what has only been received."""
+    on_block = Recorder.on_block
+    app._FREE_EVERY_S = 0.0  # type: ignore[misc]  # the mistake, at once
+
+    def freeing(self: Recorder, sensor: UUID, spec: Any, block: Any) -> None:
+        on_block(self, sensor, spec, block)
+        if self._on_stored is not None:
+            self._on_stored(sensor, block.boot, block.first + len(block.values))
+
+    Recorder.on_block = freeing  # type: ignore[method-assign]  # the mistake
+
+
+def no_fsync() -> None:
+    """The outbox's commits are left to the operating system. kill -9 cannot see this; `pragma synchronous` can."""
+    outbox_database._PRAGMAS = tuple(  # type: ignore[misc]  # the mistake
+        pragma.replace("synchronous = full", "synchronous = off") for pragma in outbox_database._PRAGMAS
+    )
+
+
+MISTAKES: dict[str, Callable[[], None]] = {
+    "delete-on-puback": delete_on_puback,
+    "free-before-stored": free_before_stored,
+    "no-fsync": no_fsync,
+}
+
+if __name__ == "__main__":
+    MISTAKES[sys.argv[1]]()
+    asyncio.run(app.run(GatewaySettings()))
