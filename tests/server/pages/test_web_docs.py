@@ -15,6 +15,7 @@ from rtm_server.settings import Settings
 from rtm_server.store import Store
 from rtm_server.testing import make_clinic
 from rtm_server.web.billing.csv_file import COLUMNS
+from rtm_server.web.patient.repository import _rom_name
 from rtm_server.web.settings import WebSettings
 from rtm_server.web.wording import CODE_WORDS, ago, as_of
 
@@ -90,3 +91,15 @@ def test_words() -> None:
         "Mon 23 Nov 2026, 4:14 PM EST"
     )
     assert as_of(datetime(2026, 7, 1, 4, 5, tzinfo=UTC), "America/New_York").endswith("12:05 AM EDT")
+
+
+@pytest.mark.parametrize(
+    ("angle", "exercise", "said"),
+    [
+        ("inclination", "shoulder_abduction", "Range of inclination during shoulder abduction"),
+        ("joint", "heel_slide", "Range of joint motion during heel slide"),
+        ("shoulder_abduction", "shoulder_abduction", "Range of shoulder abduction"),
+    ],
+)
+def test_the_name_says_what_was_measured(angle: str, exercise: str, said: str) -> None:
+    assert _rom_name(angle, exercise) == said

@@ -53,6 +53,9 @@ LIMIT %(limit)s
 # Uncertainty of a day = the widest of its recordings; the median itself comes from the roll-up.
 _ROM = """
 SELECT d.local_day, d.exercise, d.rom_median_deg,
+       (SELECT max(a.result #>> '{angle,name}') FROM analysis a
+        WHERE a.tenant_id = d.tenant_id AND a.patient_id = d.patient_id
+          AND a.local_day = d.local_day AND a.exercise = d.exercise) AS angle,
        (SELECT max((a.result #>> '{rom_deg,uncertainty}')::float8) FROM analysis a
         WHERE a.tenant_id = d.tenant_id AND a.patient_id = d.patient_id
           AND a.local_day = d.local_day AND a.exercise = d.exercise
@@ -164,13 +167,22 @@ def _daily_pain(reports: Sequence[tuple[date, int]]) -> list[Point]:
 def _rom(tx: Tx, at: Clinic, episode: UUID, since: date) -> tuple[str, list[Point]]:
     """The exercise with most measured days; exercises on one axis would compare what cannot be."""
     by_exercise: dict[str, dict[date, Point]] = {}
+    angles: dict[str, str] = {}
     for row in tx.execute(_ROM, {"tenant": at.tenant, "episode": episode, "since": since}):
         point = Point(row["local_day"], float(row["rom_median_deg"]), row["spread"])
         by_exercise.setdefault(row["exercise"], {})[row["local_day"]] = point
+        angles[row["exercise"]] = row["angle"] or "joint"
     if not by_exercise:
         return "Range of motion", []
     name, points = max(sorted(by_exercise.items()), key=lambda pair: len(pair[1]))
-    return f"Range of motion in {exercise_name(name).lower()}", [points[day] for day in sorted(points)]
+    return _rom_name(angles[name], name), [points[day] for day in sorted(points)]
+
+
+def _rom_name(angle: str, exercise: str) -> str:
+    """What was measured: the inclination of a sensor is no joint's range of motion."""
+    measured = "joint motion" if angle == "joint" else exercise_name(angle).lower()
+    during = "" if angle == exercise else f" during {exercise_name(exercise).lower()}"
+    return f"Range of {measured}{during}"
 
 
 def _marks(doses: Sequence[adherence.Dose]) -> list[Mark]:
