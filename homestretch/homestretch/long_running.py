@@ -7,11 +7,12 @@ import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
 from homestretch import parent
-from homestretch.command import WRONG_USAGE, CommandError, not_yet, plain_failures, say
+from homestretch.command import WRONG_USAGE, CommandError, plain_failures, say
 
 gateway_app = typer.Typer(
     name="gateway", help="The home end: read wearables, keep what they measure, forward it."
@@ -97,13 +98,26 @@ def gateway(context: typer.Context) -> None:
 
 
 @gateway_app.command()
-def setup() -> None:
-    """Pair sensors with body places."""
+def setup(
+    sensor: Annotated[
+        list[UUID] | None, typer.Option("--sensor", help="A sensor's id at the clinic; may be repeated.")
+    ] = None,
+    placement: Annotated[
+        list[str] | None, typer.Option("--placement", help="Where it is worn; one for each --sensor.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: take the sensor that moved.")] = False,
+) -> None:
+    """Pair sensors with body places: wave the sensor that belongs to each."""
     with plain_failures():
-        not_yet(
-            "pairing sensors by waving them",
-            "Name each sensor and its placement in the settings (docs/reference/configuration.md).",
-        )
+        from rtm_gateway import setup as setup_run  # noqa: PLC0415 - the extra [gateway]
+        from rtm_gateway.settings import GatewaySettings  # noqa: PLC0415
+
+        sensors, placements = sensor or [], placement or []
+        if len(sensors) != len(placements):
+            raise CommandError("Give one --placement for each --sensor.", WRONG_USAGE)
+        settings = GatewaySettings()
+        places = setup_run.places_from(sensors, placements, settings)
+        _run_until_signal(setup_run.run(settings, places, yes=yes))
 
 
 def simulate(
@@ -154,7 +168,7 @@ def _stop_on_signal(stop: Callable[[], None]) -> None:
         signal.signal(number, lambda _number, _frame: stop())
 
 
-def _run_until_signal(work: Coroutine[object, object, None]) -> None:
+def _run_until_signal(work: Coroutine[object, object, object]) -> None:
     """Run until done, SIGTERM or SIGINT; cancellation is a clean end."""
 
     async def guarded() -> None:
