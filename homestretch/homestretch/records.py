@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from homestretch.command import FAILURE, WRONG_USAGE, CommandError, not_yet, plain_failures, print_json, say
+from homestretch.command import FAILURE, WRONG_USAGE, CommandError, plain_failures, print_json, say
 from homestretch.progress import progress_to_stderr
 from homestretch.tools import JsonFlag
 
@@ -75,7 +75,31 @@ def claims(
             raise CommandError(f"--month is YYYY-MM, not {month!r}.", WRONG_USAGE)
         if form not in {"837p", "csv"}:
             raise CommandError(f"--format is 837p or csv, not {form!r}.", WRONG_USAGE)
-        not_yet(f"writing the claims of {month} to {out}", "The billing page exports the month as CSV.")
+        from datetime import UTC, date, datetime  # noqa: PLC0415 - with the extra [server]
+
+        from homestretch import platform  # noqa: PLC0415
+        from rtm_server.claims.export import Form, export_all  # noqa: PLC0415
+        from rtm_server.errors import ServerError  # noqa: PLC0415
+        from rtm_server.settings import Settings  # noqa: PLC0415
+
+        wanted: Form = "csv" if form == "csv" else "837p"
+        try:
+            with platform.store(Settings(), "export") as store:
+                manifest = export_all(
+                    store, date.fromisoformat(f"{month}-01"), wanted, out, now=datetime.now(UTC)
+                )
+        except ServerError as error:
+            raise CommandError(str(error)) from error
+        for each in manifest["files"]:
+            print(out / each["file"])
+        for each in manifest["left_out"]:
+            say(f"rtm: left out: {', '.join(each['lines'])} of episode {each['episode']}: {each['why']}")
+        if manifest["failed"]:
+            raise CommandError(f"clinic {manifest['failed'][0]['clinic']}: {manifest['failed'][0]['why']}")
+        if not manifest["files"] and manifest["left_out"]:
+            raise CommandError("no claim could be written; what each lacks is in manifest.json.")
+        if not manifest["files"]:
+            say(f"rtm: no released line has its service date in {month}.")
 
 
 def doctor(as_json: JsonFlag = False) -> None:

@@ -29,7 +29,7 @@ WHERE r.tenant_id = %s AND r.episode_id = %s AND a.kind IS NOT NULL ORDER BY a.f
 
 _SENT = """
 SELECT l.code, l.service_date, c.number FROM claim_line l JOIN claim c USING (tenant_id, claim_id)
-WHERE l.tenant_id = %s AND l.episode_id = %s AND l.state IN ('exported', 'accepted', 'paid')
+WHERE l.tenant_id = %s AND l.episode_id = %s AND l.state IN ('exported', 'accepted', 'paid', 'denied')
 ORDER BY l.service_date, l.code, c.number
 """
 

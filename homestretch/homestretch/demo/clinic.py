@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
+
+from homestretch.demo import claims_data
 from homestretch.demo.cohort import CLINIC_ZONE, PatientStory
 from rtm_server import enrol
 from rtm_server.store import Store, Tx
@@ -62,6 +65,10 @@ def create(store: Store, stories: tuple[PatientStory, ...], now: datetime) -> De
             store, tx, tenant, "billing",
             login=billing_in.login, password=billing_in.password, name="Sam Okafor",
         )  # fmt: skip
+        tx.execute(
+            "UPDATE tenant SET practice = %s WHERE tenant_id = %s",
+            (Jsonb(claims_data.practice(therapist)), tenant),
+        )
         gateway = enrol.add_gateway(store, tx, tenant, label="the first patient's home")
         history_gateway = enrol.add_gateway(store, tx, tenant, label="history of the demo")
         homes = tuple(
@@ -95,6 +102,7 @@ def _enrol_patient(
             "name": f"{story.given} {story.family}",
             "birth_date": story.born.isoformat(),
             "record_number": f"D{1000 + story.number}",
+            **claims_data.particulars(story),
         },
     )  # fmt: skip
     episode = enrol.create_episode(
