@@ -38,6 +38,7 @@ from rtm_gateway.drivers.driver import (
 from rtm_gateway.drivers.port import NoAnswerError, Port
 from rtm_gateway.drivers.reply import Reply
 from rtm_gateway.link_event import Event, LinkEvent, LinkPolicy, Span
+from rtm_gateway.overwritten import overwritten
 from rtm_gateway.radio import BondLostError, Radio
 from rtm_gateway.rate import RateWatch
 from rtm_gateway.unwrap import Coverage
@@ -361,23 +362,26 @@ class SensorLink:
     # Memory
 
     async def _resync(self, port: Port) -> None:
-        """Fetch what is missing and tell what the memory no longer holds; nothing to do without a gap."""
+        """Fetch what is missing and tell what the memory no longer holds: when the link is new, and after a gap."""
         if not self.driver.has_flash or self._gaps_seen == self._decoder.counters.gap:
             return
         gaps = self._decoder.counters.gap
         lost: list[Span] = []
         fetched = 0
+        ends = {key: have.end for key, have in self._have.items()}
         runs = await self.driver.stored(port)
         await asyncio.sleep(self._policy.settle_s)  # live frames on their way are not missing
         for run in runs:
             before = sum(end - first for first, end in self._holes(run))
             lost += await self._fetch(port, run)
             fetched += before - sum(end - first for first, end in self._holes(run))
+        for span in overwritten(self._have, ends, runs):
+            self._have[span.stream, span.boot].add(span.first, span.last + 1)
+            lost.append(span)
         self._gaps_seen = gaps
-        if fetched or lost:
-            missing = sum(span.last - span.first + 1 for span in lost)
-            what = f"{fetched} samples came from the sensor's memory; {missing} are lost."
-            self._tell(Event.RESYNCED, what, spans=tuple(lost))
+        missing = sum(span.last - span.first + 1 for span in lost)
+        what = f"{fetched} samples came from the sensor's memory; {missing} are lost."
+        self._tell(Event.RESYNCED, what, spans=tuple(lost))
 
     def _holes(self, run: StoredRun) -> list[tuple[int, int]]:
         """What of a run is missing here."""

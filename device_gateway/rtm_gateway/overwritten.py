@@ -1,0 +1,33 @@
+"""What a sensor's memory no longer has: the holes in what came that no run of the memory covers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from rtm_gateway.drivers.driver import StoredRun
+from rtm_gateway.link_event import Span
+from rtm_gateway.unwrap import Coverage
+
+StreamBoot = tuple[str, int]
+
+
+def overwritten(
+    have: Mapping[StreamBoot, Coverage], ends: Mapping[StreamBoot, int], runs: Iterable[StoredRun]
+) -> list[Span]:
+    """Spans that are neither here nor in a run, from the first sample that ever came of a boot.
+
+    have: what came, after the runs were fetched. ends: one past the highest index that had come of each
+    boot when the memory was listed; what lies beyond it and beyond the runs may still be under way. A boot
+    whose end was overwritten before anybody saw it ends, as far as anybody can know, with its last sample.
+    """
+    listed: dict[StreamBoot, Coverage] = {}
+    for run in runs:
+        listed.setdefault((run.stream, run.boot), Coverage()).add(run.first, run.next)
+    gone: list[Span] = []
+    for key, end in ends.items():
+        seen, memory = have.get(key), listed.get(key, Coverage())
+        if seen is None or not len(seen):
+            continue
+        for first, stop in seen.missing(seen.spans[0][0], max(end, memory.end)):
+            gone += [Span(*key, low, high - 1) for low, high in memory.missing(first, stop)]
+    return gone
