@@ -29,20 +29,20 @@ class Wearing:
 
 
 class LiveHome:
-    """One home of the demo: start the gateway and the wearable in any order."""
+    """One home of the demo: start the gateway and the wearable in any order. `port`: of its virtual radio."""
 
     def __init__(self, standing: Standing, name: str, wearing: Wearing) -> None:
         self._standing = standing
         self._name = name
         self._wearing = wearing
-        self._port = free_port()
+        self.port = free_port()
 
     def start_wearable(self, *, speed: float = 1.0, loop: bool = False, seed: int = 1) -> None:
         """Put the sensor on: it advertises, and replays from the start once it is switched on."""
         wearing = self._wearing
         arguments = [
             "simulate", "--wearable", "homestretch", "--recording", str(wearing.recording),
-            "--speed", str(speed), "--seed", str(seed), "--transport", f"tcp-server:127.0.0.1:{self._port}",
+            "--speed", str(speed), "--seed", str(seed), "--transport", f"tcp-server:127.0.0.1:{self.port}",
         ]  # fmt: skip
         if loop:
             arguments.append("--loop")
@@ -59,7 +59,7 @@ class LiveHome:
             "RTM_TENANT": str(wearing.tenant),
             "RTM_GATEWAY": str(wearing.gateway),
             "RTM_DATA_DIR": str(folder),
-            "RTM_RADIO": f"bumble:tcp-client:127.0.0.1:{self._port}",
+            "RTM_RADIO": f"bumble:tcp-client:127.0.0.1:{self.port}",
             "RTM_SENSORS": json.dumps(sensors),
             "RTM_OPEN_ON_MOTION": "false",
         }

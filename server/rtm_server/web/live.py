@@ -6,11 +6,14 @@ fills it from `rtm/v1/+/live` and publishes to `rtm/v1/{gateway}/cmd` (docs/refe
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import math
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol
@@ -32,12 +35,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """The newest count of a gateway's open recording. `heard` is monotonic seconds."""
+    """The newest count and angle of a gateway's open recording. `heard` is monotonic seconds."""
 
     recording: UUID
     exercise: str | None
     count: int
     heard: float
+    angle_deg: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,9 @@ class NoCommands:
         self.start(gateway, recording, None)
 
 
+_Listener = tuple[asyncio.AbstractEventLoop, asyncio.Event]
+
+
 class LiveHub:
     """Newest counts and open sets, shared by threads. Bounded: the oldest sets fall off first."""
 
@@ -83,6 +90,7 @@ class LiveHub:
         self._live: dict[UUID, Live] = {}
         self._sets: dict[UUID, OpenSet] = {}
         self._streams: dict[UUID, int] = {}
+        self._listeners: dict[UUID, set[_Listener]] = {}
         self._ending = threading.Event()
 
     def end(self) -> None:
@@ -94,10 +102,35 @@ class LiveHub:
         """Whether streams should end."""
         return self._ending.is_set()
 
-    def heard(self, gateway: UUID, recording: UUID, exercise: str | None, count: int) -> None:
-        """A live message has come."""
+    def heard(
+        self,
+        gateway: UUID,
+        recording: UUID,
+        exercise: str | None,
+        count: int,
+        angle_deg: float | None = None,
+    ) -> None:
+        """A live message has come: whoever listens to this gateway is woken."""
         with self._lock:
-            self._live[gateway] = Live(recording, exercise, count, self._clock())
+            self._live[gateway] = Live(recording, exercise, count, self._clock(), angle_deg)
+            listeners = tuple(self._listeners.get(gateway, ()))
+        for loop, news in listeners:
+            with suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(news.set)
+
+    @contextmanager
+    def listen(self, gateway: UUID) -> Iterator[asyncio.Event]:
+        """An event of the running loop that is set at each live message of this gateway."""
+        listener = (asyncio.get_running_loop(), asyncio.Event())
+        with self._lock:
+            self._listeners.setdefault(gateway, set()).add(listener)
+        try:
+            yield listener[1]
+        finally:
+            with self._lock:
+                self._listeners[gateway].discard(listener)
+                if not self._listeners[gateway]:
+                    del self._listeners[gateway]
 
     def opened(self, running: OpenSet) -> None:
         """A set was started from a page."""
@@ -129,11 +162,16 @@ class LiveHub:
                     return live.recording
         return None
 
-    def count(self, gateway: UUID, recording: UUID) -> int | None:
-        """Repetitions so far; None when nothing was heard of this recording."""
+    def newest(self, gateway: UUID, recording: UUID) -> Live | None:
+        """The newest message; None when nothing was heard of this recording."""
         with self._lock:
             live = self._live.get(gateway)
-        return live.count if live is not None and live.recording == recording else None
+        return live if live is not None and live.recording == recording else None
+
+    def count(self, gateway: UUID, recording: UUID) -> int | None:
+        """Repetitions so far; None when nothing was heard of this recording."""
+        live = self.newest(gateway, recording)
+        return None if live is None else live.count
 
     def enter_stream(self, user: UUID, limit: int) -> bool:
         """Take one of a person's places for a stream; False when all are taken."""
@@ -153,8 +191,8 @@ class LiveHub:
                 self._streams.pop(user, None)
 
 
-def read_live(topic: str, payload: bytes) -> tuple[UUID, UUID, str | None, int] | None:
-    """(gateway, recording, exercise, count) of a live message; None for anything that is not one."""
+def read_live(topic: str, payload: bytes) -> tuple[UUID, UUID, str | None, int, float | None] | None:
+    """(gateway, recording, exercise, count, angle_deg) of a live message; None for anything that is not one."""
     parts = topic.split("/")
     if len(parts) != 4 or len(payload) > LARGEST_MESSAGE:
         return None
@@ -169,9 +207,17 @@ def read_live(topic: str, payload: bytes) -> tuple[UUID, UUID, str | None, int] 
             UUID(message["recording"]),
             None if exercise is None else str(exercise)[:80],
             count,
+            _angle(message.get("angle_deg")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _angle(value: object) -> float | None:
+    """An angle that a page can show; a message without one still counts."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) and abs(value) <= 360 else None
 
 
 class MqttLive:

@@ -52,7 +52,7 @@ def test_start_count_stop(
     assert commands.sent[-1] == ("stop", own_house.gateway, recording, None)
 
 
-def test_events_follow_the_count(patient: httpx.Client, own_house: House, hub: LiveHub) -> None:
+def test_events_follow_count_and_angle(patient: httpx.Client, own_house: House, hub: LiveHub) -> None:
     path = patient.post("/today/start", data={"exercise": "pendulum"}).headers["location"]
     recording = UUID(path.rpartition("/")[2])
     seen: list[str] = []
@@ -64,8 +64,8 @@ def test_events_follow_the_count(patient: httpx.Client, own_house: House, hub: L
             if line == 'data: {"count": null}':
                 hub.heard(own_house.gateway, recording, "pendulum", 1)
             if line == 'data: {"count": 1}':
-                hub.heard(own_house.gateway, recording, "pendulum", 2)
-            if line == 'data: {"count": 2}':
+                hub.heard(own_house.gateway, recording, "pendulum", 2, 41.5)
+            if line == 'data: {"angle_deg": 41.5}':
                 break
     assert seen == [
         "event: waiting",
@@ -74,6 +74,8 @@ def test_events_follow_the_count(patient: httpx.Client, own_house: House, hub: L
         'data: {"count": 1}',
         "event: count",
         'data: {"count": 2}',
+        "event: angle",
+        'data: {"angle_deg": 41.5}',
     ]
 
 
@@ -142,7 +144,10 @@ GATEWAY, RECORDING = uuid4(), uuid4()
 def test_read_live() -> None:
     message = {"recording": str(RECORDING), "exercise": "squat", "count": 3, "angle_deg": 12.5, "t": 1.0}
     found = read_live(f"rtm/v1/{GATEWAY}/live", json.dumps(message).encode())
-    assert found == (GATEWAY, RECORDING, "squat", 3)
+    assert found == (GATEWAY, RECORDING, "squat", 3, 12.5)
+    for no_angle in (None, True, "12", 1e9):
+        bare = read_live(f"rtm/v1/{GATEWAY}/live", json.dumps({**message, "angle_deg": no_angle}).encode())
+        assert bare == (GATEWAY, RECORDING, "squat", 3, None), "it still counts"
     for odd in ({"count": -1}, {"count": True}, {"count": 1.5}, {"count": None}, {"recording": 5}):
         assert read_live(f"rtm/v1/{GATEWAY}/live", json.dumps({**message, **odd}).encode()) is None
     assert read_live("rtm/v1/x/live", json.dumps(message).encode()) is None

@@ -1,9 +1,10 @@
-// The live count. When the line drops the set goes on at the sensor; the page says so and comes back by itself.
+// The live count and angle. When the line drops the set goes on at the sensor; the page says so and comes back by itself.
 const live = document.querySelector("[data-live]");
 if (live) {
   const count = live.querySelector("[data-count]");
   const state = live.querySelector("[data-state]");
   const said = live.querySelector("[data-said]");
+  const angle = live.querySelector("[data-angle]");
   const meter = live.querySelector("[data-meter]");
   const target = Number(live.dataset.target) || 0;
   const source = new EventSource(live.dataset.live);
@@ -13,6 +14,9 @@ if (live) {
     state.textContent = "";
     if (meter && target) meter.setAttribute("width", String(Math.min(100, (100 * n) / target)));
     if (n % 5 === 0 || n === target) said.textContent = `${n} repetitions`; // not every one: a screen reader would never stop
+  });
+  source.addEventListener("angle", (event) => {
+    angle.textContent = `Tilt now: ${Math.round(JSON.parse(event.data).angle_deg)}°`;
   });
   source.addEventListener("waiting", () => { state.textContent = "Waiting for your sensor. You can begin; nothing is lost."; });
   source.addEventListener("closed", () => { source.close(); location.assign("/today"); });

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Annotated
 from uuid import UUID, uuid4
 
@@ -23,7 +25,7 @@ from rtm_server.web.errors import (
     TooManyError,
 )
 from rtm_server.web.identity.endpoints import cookie_name
-from rtm_server.web.live import OpenSet
+from rtm_server.web.live import Live, OpenSet
 from rtm_server.web.policy import Action, Actor, allow
 from rtm_server.web.services import Services, Svc, Who
 from rtm_server.web.today import repository
@@ -31,7 +33,7 @@ from rtm_server.web.today.views import LiveSet
 
 router = APIRouter()
 
-POLL_S = 0.2  # how soon a new count reaches the page
+POLL_S = 0.2  # how soon a stop is noticed; live messages wake the stream
 KEEP_ALIVE_S = 15.0  # a comment, so that proxies keep the stream
 CHECK_SESSION_S = 30.0  # a stream ends soon after its session
 NOTES = {
@@ -106,7 +108,7 @@ def live(request: Request, svc: Svc, who: Who, recording: UUID) -> Response:
 @router.get("/today/set/{recording}/events")
 @allow(Action.OWN_DAY)
 def events(request: Request, svc: Svc, who: Who, recording: UUID) -> Response:
-    """Server-sent events `count`, `waiting` and `closed`."""
+    """Server-sent events `count`, `angle`, `waiting` and `closed`."""
     running = _set(svc, who, recording)
     if not svc.hub.enter_stream(who.user, svc.settings.streams_per_user):
         raise TooManyError("Too many pages with a live count are open.")
@@ -189,33 +191,57 @@ def _set(svc: Services, who: Actor, recording: UUID) -> LiveSet:
 
 
 async def _stream(request: Request, svc: Services, who: Actor, running: LiveSet) -> AsyncIterator[str]:
-    """New counts as they come; ends with the set, the session or the browser."""
-    told: int | None = -1
-    quiet = checked = 0.0
-    token = request.cookies.get(cookie_name(svc), "")
+    """New counts and angles the moment they come; ends with the set, the session or the browser."""
     try:
         yield "retry: 2000\n\n"
-        while not svc.hub.ending and not await request.is_disconnected():
-            if running.closed or running.gateway is None or _stopped(svc, who, running):
-                yield "event: closed\ndata: {}\n\n"
-                return
-            count = svc.hub.count(running.gateway, running.recording)
-            if count != told:
-                told, quiet = count, 0.0
-                name = "waiting" if count is None else "count"
-                yield f"event: {name}\ndata: {json.dumps({'count': count})}\n\n"
-            elif quiet >= KEEP_ALIVE_S:
-                quiet = 0.0
-                yield ": still here\n\n"
-            if checked >= CHECK_SESSION_S:
-                checked = 0.0
-                holder = await to_thread.run_sync(lambda: svc.sessions.find(token, svc.now(), touch=False))
-                if holder is None:
-                    return
-            await asyncio.sleep(POLL_S)
-            quiet, checked = quiet + POLL_S, checked + POLL_S
+        if running.closed or running.gateway is None:
+            yield _event("closed")
+            return
+        with svc.hub.listen(running.gateway) as news:
+            async for text in _news(request, svc, who, running, running.gateway, news):
+                yield text
     finally:
         svc.hub.leave_stream(who.user)
+
+
+async def _news(
+    request: Request, svc: Services, who: Actor, running: LiveSet, gateway: UUID, news: asyncio.Event
+) -> AsyncIterator[str]:
+    told: int | None = -1
+    shown: Live | None = None
+    spoke = checked = time.monotonic()
+    token = request.cookies.get(cookie_name(svc), "")
+    while not svc.hub.ending and not await request.is_disconnected():
+        if _stopped(svc, who, running):
+            yield _event("closed")
+            return
+        news.clear()
+        live = svc.hub.newest(gateway, running.recording)
+        count = None if live is None else live.count
+        text = ""
+        if count != told:
+            told = count
+            text = _event("waiting" if count is None else "count", count=count)
+        if live is not None and live is not shown and live.angle_deg is not None:
+            text += _event("angle", angle_deg=live.angle_deg)
+        shown = live
+        now = time.monotonic()
+        if not text and now - spoke >= KEEP_ALIVE_S:
+            text = ": still here\n\n"
+        if text:
+            spoke = now
+            yield text
+        if now - checked >= CHECK_SESSION_S:
+            checked = now
+            if await to_thread.run_sync(lambda: svc.sessions.find(token, svc.now(), touch=False)) is None:
+                return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_S):
+                await news.wait()
+
+
+def _event(name: str, **data: object) -> str:
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n"
 
 
 def _stopped(svc: Services, who: Actor, running: LiveSet) -> bool:

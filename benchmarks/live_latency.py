@@ -1,0 +1,235 @@
+"""How late the patient's page is: a simulated limb moves, the page's stream shows it. End to end, real parts.
+
+Run: `python benchmarks/live_latency.py [--steps 60] [--seed 1]`. Simulated sensor (100 Hz, one notification a tenth
+of a second) -> Bluetooth LE (bumble) -> gateway -> MQTT -> pages -> server-sent events of a signed-in patient.
+
+The limb turns by 45 degrees within 0.1 s, up and down, at random moments; the middle of a turn is the movement, the
+first event on the other side of 22.5 degrees shows it. One monotonic clock stamps both, so no clock fit is trusted.
+The count travels in the message of its block: its own figure is from the counter's decision (the message's `t`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import threading
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+from paho.mqtt.client import Client, MQTTMessage
+
+from homestretch.demo import clinic as clinics
+from homestretch.demo.cohort import Dose, PatientStory
+from homestretch.demo.home import LiveHome, Remote, Wearing
+from homestretch.demo.patient_page import PageEvent, PatientPage
+from homestretch.demo.run import free_http_port, wait_for_pages
+from homestretch.demo.standing import Standing, standing
+from rtm_firmware_sim.air import Air
+from rtm_firmware_sim.playback import Playback
+from rtm_firmware_sim.simulate import make_sensors
+from rtm_server import mqtt
+from rtm_signal import wire
+from rtm_signal.recording import Recording, SensorRecording
+
+RATE_HZ = 100.0
+TURN_S = 0.1
+STEP_DEG = 45.0
+GOAL_MS = 300.0
+EXERCISE, PLACEMENT = "shoulder_abduction", "upper_arm"
+LEAD_S = 25.0  # until the page is open, the limb rests
+
+
+def limb(steps: int, seed: int) -> tuple[SensorRecording, list[float]]:
+    """The sensor's samples, and the middle of each turn, s from the first sample."""
+    rng = np.random.default_rng(seed)
+    begins = LEAD_S + np.cumsum(rng.uniform(1.2, 2.0, steps))
+    t = np.arange(0.0, begins[-1] + 3.0, 1 / RATE_HZ)
+    angle = np.zeros_like(t)
+    for number, begin in enumerate(begins):
+        s = np.clip((t - begin) / TURN_S, 0.0, 1.0)
+        angle += (-1) ** number * (10 * s**3 - 15 * s**4 + 6 * s**5)  # least jerk (Flash and Hogan 1985)
+    angle *= np.radians(STEP_DEG)
+    zero = np.zeros_like(t)
+    gyr = np.stack([zero, -np.gradient(angle, 1 / RATE_HZ), zero], axis=1)
+    acc = 9.81 * np.stack([np.sin(angle), zero, np.cos(angle)], axis=1)
+    return SensorRecording(
+        t, acc + rng.normal(0, 0.03, acc.shape), gyr + rng.normal(0, 0.003, gyr.shape)
+    ), list(begins + TURN_S / 2)
+
+
+class Body:
+    """The simulated sensor in a thread of its own; `began` is the monotonic time of its first sample."""
+
+    def __init__(self, samples: SensorRecording, port: int, seed: int) -> None:
+        self.began: float | None = None
+        self._samples = samples
+        self._port = port
+        self._seed = seed
+        self._ready = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._off = asyncio.Event()
+        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._run()))
+
+    def __enter__(self) -> Body:
+        self._thread.start()
+        self._ready.wait(30)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._off.set)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _run(self) -> None:
+        recording = Recording({PLACEMENT: self._samples})
+        playback = _Noted(self._note)
+        async with Air(seed=self._seed) as air:
+            for sensor in make_sensors("homestretch", recording, playback, seed=self._seed):
+                await air.add(sensor)
+            await air.serve(f"tcp-server:127.0.0.1:{self._port}")
+            self._ready.set()
+            await self._off.wait()
+
+    def _note(self) -> None:
+        if self.began is None:
+            self.began = time.monotonic()
+
+
+class _Noted(Playback):
+    """Tells when the recording's time begins."""
+
+    def __init__(self, on_join: Callable[[], None]) -> None:
+        super().__init__()
+        self._on_join = on_join
+
+    def join(self, sensor: str) -> tuple[float, bool]:
+        joined = super().join(sensor)
+        self._on_join()
+        return joined
+
+
+class Decisions:
+    """When the gateway's counter decided: count -> the message's `t`, on the monotonic clock."""
+
+    def __init__(self, platform: Standing, clinic: clinics.DemoClinic) -> None:
+        self.at: dict[int, float] = {}
+        self._offset = time.monotonic() - time.time()
+        topic = wire.live_topic(clinic.gateway)
+        self._client = mqtt.connect(
+            platform.mqtt_url,
+            "live-latency",
+            on_connect=lambda client: client.subscribe(topic, 0) and None,
+            on_message=self._heard,
+        )
+        self._client.loop_start()
+
+    def _heard(self, client: Client, message: MQTTMessage) -> None:
+        client.ack(message.mid, message.qos)
+        said = json.loads(message.payload)
+        self.at.setdefault(int(said["count"]), float(said["t"]) + self._offset)
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+def story() -> PatientStory:
+    """One patient with this exercise in the plan."""
+    started = datetime.now(UTC).date() - timedelta(days=2)
+    return PatientStory(
+        0, "Lat", "Ency", date(1950, 1, 1), "America/New_York", "live", started, PLACEMENT,
+        (Dose(EXERCISE, 1, 30),), (), (), (),
+    )  # fmt: skip
+
+
+@contextmanager
+def home_at(
+    platform: Standing, clinic: clinics.DemoClinic, samples: SensorRecording, seed: int
+) -> Iterator[Body]:
+    """The patient's home: a body on the air and a gateway that has reached the broker."""
+    wearing = Wearing(
+        clinic.tenant, clinic.gateway, clinic.homes[0].sensor, PLACEMENT, platform.folder, EXERCISE
+    )
+    home = LiveHome(platform, "latency", wearing)
+    remote = Remote(platform.mqtt_url, clinic.gateway)
+    try:
+        with Body(samples, home.port, seed) as worn:
+            home.start_gateway()
+            if not remote.wait_online(60):
+                raise SystemExit("The gateway did not reach the broker.")
+            yield worn
+            platform.children.stop(home.gateway_process)
+    finally:
+        remote.close()
+
+
+def turns_seen(events: list[PageEvent], moved: list[float]) -> list[float]:
+    """Latency of each turn that the page showed, s. moved: monotonic times, ascending."""
+    latencies: list[float] = []
+    was: bool | None = None
+    for event in events:
+        if event.name != "angle":
+            continue
+        up = float(str(event.data["angle_deg"])) > STEP_DEG / 2
+        if was is not None and up != was and (number := bisect_right(moved, event.at)) > 0:
+            latencies.append(event.at - moved[number - 1])
+        was = up
+    return latencies
+
+
+def counts_seen(events: list[PageEvent], decided: dict[int, float]) -> list[float]:
+    """From the counter's decision to the page, s, for each new count."""
+    return [
+        event.at - decided[count]
+        for event in events
+        if event.name == "count" and (count := int(str(event.data["count"]))) > 0 and count in decided
+    ]
+
+
+def row(what: str, seconds: list[float]) -> str:
+    """One line of the table."""
+    if not seconds:
+        return f"{what:<44} nothing seen"
+    p50, p95 = (1000 * float(np.percentile(seconds, q)) for q in (50, 95))
+    return f"{what:<44} {p50:6.0f} {p95:6.0f} {1000 * max(seconds):6.0f}   {len(seconds)}"
+
+
+def main() -> None:
+    """Print the percentiles."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    samples, middles = limb(given.steps, given.seed)
+    port = free_http_port(None)
+    with standing(http_port=port) as platform:
+        clinic = clinics.create(platform.store, (story(),), datetime.now(UTC))
+        platform.start("serve")
+        wait_for_pages(port)
+        decisions = Decisions(platform, clinic)
+        try:
+            with home_at(platform, clinic, samples, given.seed) as worn:
+                patient = PatientPage(port, clinic.sign_ins[1])
+                recording = patient.start(EXERCISE)
+                events = list(patient.follow(recording, middles[-1] + 2.0))
+                patient.stop(recording)
+        finally:
+            decisions.close()
+        began = worn.began
+    if began is None:
+        raise SystemExit("The sensor was never switched on.")
+    latencies = turns_seen(events, [began + middle for middle in middles])
+    print(f"seed {given.seed}; milliseconds{'':<23} {'p50':>6} {'p95':>6} {'max':>6}   n")
+    print(row(f"angle: movement to page (goal p95 {GOAL_MS:.0f})", latencies))
+    print(row(f"count: decision to page (goal {GOAL_MS:.0f})", counts_seen(events, decisions.at)))
+    print(f"turns made {len(middles)}, shown {len(latencies)}")
+
+
+if __name__ == "__main__":
+    main()
