@@ -1,7 +1,7 @@
 """One campaign from its seed to its verdict.
 
-Sensors sample `speed` times as fast as the wall's clock runs, so that an hour of exercise is streamed, stored, lost and fetched
-again in minutes; the gateway, its time-outs and the faults themselves run at the wall's own pace.
+Sensors sample `speed` times as fast as the wall's clock runs, so that an hour of exercise is streamed, stored, lost
+and fetched again in minutes; the gateway, its time-outs and the faults themselves run at the wall's own pace.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ _AGAIN_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is done. seconds: of the wall; flash: samples a sensor's memory holds; mistake: a negative control.
+    """What is done. seconds: of the wall; flash: samples a sensor's memory holds; mistake: a negative control;
+    pace_s: how long a fault waits for the home to have recovered from the last one.
 
     `ack-before-commit` is the server's mistake, the others are of gateway_child.MISTAKES.
     """
@@ -46,11 +47,12 @@ class Plan:
     broker: str = "iotcore"
     mistake: str | None = None
     settle_s: float = 90.0
+    pace_s: float = 0.0
 
 
 @dataclass(slots=True)
 class Report:
-    """What happened and what came of it. `seconds`: of the wall; a fault is skipped when its victim was down already."""
+    """What happened and what came of it. seconds: of the wall; log: the gateway's."""
 
     plan: Plan
     verdict: Verdict
@@ -59,7 +61,7 @@ class Report:
     batches: int = 0
     resent: int = 0
     seconds: float = 0.0
-    last_words: str = ""
+    log: str = ""
 
 
 async def run(plan: Plan, say: Callable[[str], None] = lambda _: None) -> Report:
@@ -113,6 +115,7 @@ class _Campaign:
         working: list[asyncio.Task[None]] = []
         for fault in self._plan.faults:
             await asyncio.sleep(max(0.0, start + fault.at_s - time.monotonic()))
+            await self._until(self._well, self._plan.pace_s)
             working.append(asyncio.create_task(self._carry_out(fault)))
         await asyncio.sleep(max(0.0, start + self._plan.seconds - time.monotonic()))
         await asyncio.gather(*working)
@@ -120,7 +123,7 @@ class _Campaign:
         report = Report(self._plan, judge(self._tapes(), self._server.items()), self._done, settled)
         report.batches, report.resent = self._server.batches, self._server.resent
         report.seconds = time.monotonic() - began
-        report.last_words = self._gateway.last_words()
+        report.log = self._gateway.last_words(4000)
         return report
 
     def _tapes(self) -> dict[UUID, Any]:
@@ -142,14 +145,22 @@ class _Campaign:
             self._gateway.start()
         self._server.die_before = None
         self._room.freeze()
+        self._say("       the sensors are taken off")
         settled = await self._until(self._all_here, self._plan.settle_s)
+        self._say(f"       what they hold has {'' if settled else 'NOT '}arrived")
         stopped = await self._say_until("stop", lambda status: status.get("recording") is None)
+        self._say("       the recording is closed")
         quiet = await self._until(self._nothing_waits, self._plan.settle_s)
         return settled and stopped and quiet
 
+    def _well(self) -> bool:
+        """The gateway says that every sensor is connected."""
+        sensors = self._server.status.get("sensors", [])
+        return len(sensors) == self._plan.sensors and all(each["connected"] for each in sensors)
+
     def _all_here(self) -> bool:
         """Every sample that was not overwritten is committed; by the keys alone, since this is asked often."""
-        keys = [ChunkKey.parse(key) for key in self._server.keys() if key.startswith("c:")]
+        keys = [ChunkKey.parse(key) for key in self._server.committed_keys() if key.startswith("c:")]
         for sensor, tape in self._tapes().items():
             stream = stream_id(sensor, "imu")
             for boot in tape.boots:
@@ -163,7 +174,7 @@ class _Campaign:
 
     def _nothing_waits(self) -> bool:
         status = self._server.status
-        return any(key.startswith("m:") for key in self._server.keys()) and (
+        return any(key.startswith("m:") for key in self._server.committed_keys()) and (
             status.get("outbox", {}).get("items") == 0 or self._quiet_s() > 5.0
         )
 

@@ -1,4 +1,4 @@
-"""The gateway of a negative control: the real one with one mistake, named on the command line. Each must be found out."""
+"""The gateway of a negative control: the real one with one mistake, named on the command line."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from rtm_gateway.outbox import Entry, Outbox
 from rtm_gateway.recorder import Recorder
 from rtm_gateway.settings import GatewaySettings
 from rtm_gateway.uplink import Uplink
+
+
+def _put_in(place: Any, name: str, mistake: object) -> None:
+    setattr(place, name, mistake)
 
 
 def delete_on_puback() -> None:
@@ -30,28 +34,27 @@ def delete_on_puback() -> None:
         self._outbox.committed(taken)
         taken.clear()
 
-    Outbox.take = taking  # type: ignore[method-assign]  # the mistake
-    Uplink._published = deleting  # type: ignore[method-assign]  # the mistake
+    _put_in(Outbox, "take", taking)
+    _put_in(Uplink, "_published", deleting)
 
 
 def free_before_stored() -> None:
     """The sensor is told to forget what has only been received."""
     on_block = Recorder.on_block
-    app._FREE_EVERY_S = 0.0  # type: ignore[misc]  # the mistake, at once
+    _put_in(app, "_FREE_EVERY_S", 0.0)
 
     def freeing(self: Recorder, sensor: UUID, spec: Any, block: Any) -> None:
         on_block(self, sensor, spec, block)
         if self._on_stored is not None:
             self._on_stored(sensor, block.boot, block.first + len(block.values))
 
-    Recorder.on_block = freeing  # type: ignore[method-assign]  # the mistake
+    _put_in(Recorder, "on_block", freeing)
 
 
 def no_fsync() -> None:
     """The outbox's commits are left to the operating system. kill -9 cannot see this; `pragma synchronous` can."""
-    outbox_database._PRAGMAS = tuple(  # type: ignore[misc]  # the mistake
-        pragma.replace("synchronous = full", "synchronous = off") for pragma in outbox_database._PRAGMAS
-    )
+    lazy = (p.replace("synchronous = full", "synchronous = off") for p in outbox_database._PRAGMAS)
+    _put_in(outbox_database, "_PRAGMAS", tuple(lazy))
 
 
 MISTAKES: dict[str, Callable[[], None]] = {

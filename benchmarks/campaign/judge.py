@@ -17,8 +17,11 @@ Span = tuple[int, int]
 
 @dataclass(slots=True)
 class Verdict:
-    """Samples unless said otherwise. `lost`: not stored although the sensor's memory still had them, or had been told to forget
-    them; gaps are spans that the sensor's memory had to overwrite."""
+    """Samples unless said otherwise.
+
+    lost: not stored although the sensor's memory still had them, or had been told to forget them; gaps: spans
+    that the memory had to overwrite.
+    """
 
     sampled: int = 0
     stored: int = 0

@@ -65,7 +65,7 @@ class VerifyingServer:
         with self._lock:
             return dict(self._db.execute("select key, data from item"))
 
-    def keys(self) -> list[str]:
+    def committed_keys(self) -> list[str]:
         """The keys of everything committed."""
         with self._lock:
             return [key for (key,) in self._db.execute("select key from item")]

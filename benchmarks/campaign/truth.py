@@ -11,7 +11,7 @@ Mask = NDArray[np.bool_]
 
 
 class TapedFlash(FlashRing):
-    """A flash ring with a tape beside it: every sample of every boot, and those overwritten before anybody freed them."""
+    """A flash ring with a tape beside it: every sample of every boot, and those overwritten before they were freed."""
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
