@@ -36,11 +36,16 @@ _log = logging.getLogger(__name__)
 
 _FIRST_SCAN_S: Final = 1.0
 _SCAN_S: Final = 5.0
+_FIRST_WAIT_S: Final = 0.5
+"""After a scan that failed: a radio that is just being started answers a moment later. Doubles up to `_SCAN_S`."""
 _FREE_EVERY_S: Final = 30.0
 _CLOCK_EVERY_S: Final = 10.0
 _MEGABYTE: Final = 1 << 20
 _SHORT_PRESS: Final = {"homestretch": (EVENT_KIND + 1, 1)}
 """Profile -> (kind, ref) of the reply that is a short press of the sensor's button."""
+
+_QUIET: Final = frozenset({Event.CLOCK, Event.RATE})
+"""Events of a link that change nothing in the status."""
 
 
 class GatewayError(Exception):
@@ -85,6 +90,7 @@ class Gateway:
             exercise=settings.exercise,
             open_on_motion=settings.open_on_motion,
             on_stored=self._stored,
+            on_life=self._changed,
         )
         self._sensors = {
             sensor.sensor: _Sensor(
@@ -103,7 +109,7 @@ class Gateway:
             self.uplink = Uplink(
                 broker, settings.gateway, self.outbox, on_command=self._command, status=self._status
             )
-        self._live = Live(self._publish_live)
+        self._live: Live | None = Live(self._publish_live)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def run(self) -> None:
@@ -135,15 +141,16 @@ class Gateway:
     async def _find_sensors(self, group: asyncio.TaskGroup) -> None:
         """Scan until every sensor was seen once; from then on its link looks after itself."""
         missing = dict(self._sensors)
-        seconds = _FIRST_SCAN_S
+        seconds, wait = _FIRST_SCAN_S, _FIRST_WAIT_S
         while missing:
             try:
                 found = await self._radio.scan(seconds)
             except LINK_ERRORS as error:
                 _log.warning("the radio cannot scan: %s", error)
-                await asyncio.sleep(_SCAN_S)
+                await asyncio.sleep(wait)
+                wait = min(2.0 * wait, _SCAN_S)
                 continue
-            seconds = _SCAN_S
+            seconds, wait = _SCAN_S, _FIRST_WAIT_S
             for key, sensor in list(missing.items()):
                 match = sensor.pick(found)
                 if match is not None:
@@ -152,14 +159,29 @@ class Gateway:
 
     def _on_block(self, sensor: SensorSettings, spec: StreamSpec, block: SampleBlock) -> None:
         self.recorder.on_block(sensor.sensor, spec, block)
-        self._live.on_block(self.recorder.recording, self.recorder.exercise, sensor.sensor, spec, block)
+        if self._live is None:
+            return
+        try:
+            self._live.on_block(self.recorder.recording, self.recorder.exercise, sensor.sensor, spec, block)
+        except Exception:  # whatever is wrong with the counting must not cost a sample
+            _log.exception("the live count has failed; it is off until the gateway is started anew")
+            self._live = None
 
     def _on_event(self, sensor: SensorSettings, event: LinkEvent) -> None:
         _log.info("%s", event.what, extra={"sensor": str(sensor.sensor), "event": event.kind.value})
         if event.kind is Event.RESYNCED:
             self.recorder.resynced(sensor.sensor, event.spans)
+        elif event.kind is Event.DISCONNECTED:
+            self.recorder.left(sensor.sensor)
         elif event.kind is Event.SENSOR and event.reply is not None:
             self._sensors[sensor.sensor].button(event)
+        if event.kind not in _QUIET:
+            self._changed()
+
+    def _changed(self) -> None:
+        """Somebody may be waiting for it: the status goes out at once, not with the next heartbeat."""
+        if self.uplink is not None:
+            self.uplink.status_changed()
 
     def _stored(self, sensor: UUID, boot: int, up_to: int) -> None:
         self._keep(self._sensors[sensor].free(boot, up_to))
@@ -230,7 +252,8 @@ class _Sensor:
         self._driver = create(settings.profile)
         self._link: SensorLink | None = None
         self._battery: float | None = None
-        self._freed_s: dict[int, float] = {}
+        self._freed_s = -_FREE_EVERY_S
+        self._to_free: dict[int, int] = {}
         self._specs: dict[str, StreamSpec] = {}
         recorder.add_sensor(settings.sensor, settings.placement, has_flash=self._driver.has_flash)
 
@@ -264,12 +287,15 @@ class _Sensor:
         await link.run()
 
     async def free(self, boot: int, up_to: int) -> None:
-        """Let the sensor forget what the outbox has synced; twice a minute is often enough."""
+        """Let the sensor forget what the outbox has synced, also of earlier boots; twice a minute is often enough."""
+        self._to_free[boot] = up_to
         now = time.monotonic()
-        if self._link is None or now - self._freed_s.get(boot, -_FREE_EVERY_S) < _FREE_EVERY_S:
+        if self._link is None or now - self._freed_s < _FREE_EVERY_S:
             return
-        self._freed_s[boot] = now
-        await self._link.free(boot, up_to)
+        self._freed_s = now
+        for number, index in list(self._to_free.items()):
+            if await self._link.free(number, index) and self._to_free.get(number) == index:
+                del self._to_free[number]
 
     async def blink(self) -> None:
         """Make the sensor show itself."""

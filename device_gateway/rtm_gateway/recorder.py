@@ -21,7 +21,7 @@ from uuid import UUID
 from rtm_gateway.drivers.driver import Flag, SampleBlock, StreamSpec
 from rtm_gateway.motion import MotionWatch
 from rtm_gateway.outbox import Entry, Outbox
-from rtm_gateway.recording_life import RecordingLife
+from rtm_gateway.recording_life import IDLE_S, RecordingLife
 from rtm_gateway.sealer import Sealer
 from rtm_gateway.stored_spans import StoredSpans, StreamKey
 from rtm_signal.chunk import Chunk, encode, stream_id
@@ -39,6 +39,9 @@ PASSED_BY_EVERY_S: Final = 60.0
 """How often the spans that belong to no recording are written down."""
 REST_S: Final = 10.0
 """After Stop, movement opens nothing until somebody rested so long: who puts the sensor away still moves."""
+AWAY_S: Final = 3600.0
+"""A sensor with a memory that is out of range may be in the middle of the exercise: its recording waits for it,
+but not for ever. Longer than any session; what comes later still is stored, as a recording of its own."""
 _WAITING_LIMIT: Final = 256 << 20  # bytes of samples held while the outbox cannot write
 
 
@@ -46,6 +49,7 @@ _WAITING_LIMIT: Final = 256 << 20  # bytes of samples held while the outbox cann
 class _Stream:
     spec: StreamSpec
     motion: MotionWatch
+    memory_motion: MotionWatch
     ring: deque[SampleBlock] = field(default_factory=deque)
     ring_samples: int = 0
 
@@ -60,7 +64,8 @@ class Recorder:
     """The samples of all sensors of a gateway.
 
     exercise: of recordings for which nobody names one. open_on_motion: movement alone opens a recording.
-    on_stored(sensor, boot, up_to): everything of a boot below `up_to` is safe; called in the event loop.
+    on_stored(sensor, boot, up_to): everything of a boot below `up_to` is safe. on_life: a recording was opened or
+    closed. Both are called in the event loop.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class Recorder:
         exercise: str | None = None,
         open_on_motion: bool = True,
         on_stored: Callable[[UUID, int, int], None] | None = None,
+        on_life: Callable[[], None] = lambda: None,
     ) -> None:
         self._outbox = outbox
         self._sealer = sealer
@@ -79,6 +85,7 @@ class Recorder:
         self._exercise = exercise
         self._open_on_motion = open_on_motion
         self._on_stored = on_stored
+        self._on_life = on_life
         self._sensors: dict[UUID, _Sensor] = {}
         self._streams: dict[StreamKey, _Stream] = {}
         self._names: dict[UUID, tuple[UUID, str]] = {}
@@ -87,6 +94,7 @@ class Recorder:
         self._manifests: list[Manifest] = []
         self._life_changed = False
         self._rest_first = False
+        self._away: set[UUID] = set()
         self._moved_at = 0.0
         self._passed_by: set[UUID] = set()
         self._passed_by_at = time.monotonic()
@@ -100,6 +108,7 @@ class Recorder:
         """A sensor of this gateway; which of its samples are stored is known from the outbox."""
         self._sensors[sensor] = _Sensor(placement, has_flash)
         self._spans.load(sensor, self._outbox.recall(f"kept:{sensor}"))
+        self.left(sensor)
 
     def have(self, sensor: UUID) -> dict[tuple[str, int], Sequence[tuple[int, int]]]:
         """(stream, boot) -> spans (first, end) that need not be fetched from the sensor's memory."""
@@ -110,11 +119,13 @@ class Recorder:
         key = StreamKey(sensor, block.stream, block.boot)
         stream = self._streams.get(key)
         if stream is None or (stream.spec is not spec and stream.spec != spec):
-            stream = self._streams[key] = _Stream(spec, MotionWatch(spec))
+            stream = self._streams[key] = _Stream(spec, MotionWatch(spec), MotionWatch(spec))
             self._names[stream_id(sensor, spec.name)] = (sensor, block.stream)
         flash = bool(block.flags & Flag.FLASH)
         if not flash:
             self._watch_motion(stream, block)
+        elif stream.memory_motion.feed(block):
+            self._life.moved(time.monotonic())
         if self._life.recording is None:
             if not flash:
                 self._keep_in_ring(key, stream, block)
@@ -132,6 +143,7 @@ class Recorder:
         )
         self._life_changed = True
         self._wake.set()
+        self._on_life()
         if not was_open:
             _log.info("recording opened", extra={"recording": str(opened), "by": by})
             for key, stream in self._streams.items():
@@ -154,10 +166,17 @@ class Recorder:
         if manifest is not None:
             self._manifests.append(manifest)
         self._life_changed = True
+        self._on_life()
         self._wake.set()
+
+    def left(self, sensor: UUID) -> None:
+        """The sensor's link has ended: what it measures now is in its memory, if it has one."""
+        if self._sensors[sensor].has_flash:
+            self._away.add(sensor)
 
     def resynced(self, sensor: UUID, lost: Iterable[tuple[str, int, int, int]]) -> None:
         """The sensor's memory was asked for everything; (stream, boot, first, last) are lost for ever."""
+        self._away.discard(sensor)
         for name, boot, first, last in lost:
             self._lose(StreamKey(sensor, name, boot), [(first, last + 1)])
         if self._life.opened_by == "memory":
@@ -177,6 +196,11 @@ class Recorder:
         """The open recording's exercise."""
         return self._life.exercise
 
+    def is_idle(self, now_s: float) -> bool:
+        """Nobody moved for five minutes, nor while a sensor of the recording was out of range, for all we know."""
+        waits_for = self._away & {key.sensor for key, _, _ in self._life.spans()}
+        return self._life.is_idle(now_s, AWAY_S if waits_for else IDLE_S)
+
     # --- to the outbox -----------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -187,12 +211,15 @@ class Recorder:
                     async with asyncio.timeout(WRITE_EVERY_S):
                         await self._wake.wait()
                 self._wake.clear()
-                if self._life.is_idle(time.monotonic()):
+                if self.is_idle(time.monotonic()):
                     self.close("idle")
                 self._chunks += self._sealer.flush(quiet_ns=QUIET_NS)
                 await self.store()
         finally:
             self._chunks += self._sealer.flush()
+            self._passed_by_at = (
+                -PASSED_BY_EVERY_S
+            )  # written too, lest the next start fetches it as a recording
             await asyncio.shield(self.store())
 
     async def store(self) -> bool:
@@ -265,6 +292,14 @@ class Recorder:
             stream.ring_samples -= len(old.values)
             self._spans.pass_by(key, old.first, old.first + len(old.values))
             self._passed_by.add(key.sensor)
+
+    def _pass_by_rings(self) -> None:
+        """At the end: what belongs to no recording is written down, lest the next start fetches it as one."""
+        for key, stream in self._streams.items():
+            for block in stream.ring:
+                self._spans.pass_by(key, block.first, block.first + len(block.values))
+                self._passed_by.add(key.sensor)
+        self._passed_by_at = -PASSED_BY_EVERY_S
 
     def _record(self, key: StreamKey, stream: _Stream, block: SampleBlock) -> None:
         end = block.first + len(block.values)

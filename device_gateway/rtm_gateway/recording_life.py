@@ -105,9 +105,9 @@ class RecordingLife:
         """Somebody moves: the five idle minutes begin anew."""
         self._moved_s = max(self._moved_s, now_s)
 
-    def is_idle(self, now_s: float) -> bool:
-        """Open, and nobody moved for five minutes."""
-        return self._open is not None and now_s - self._moved_s >= IDLE_S
+    def is_idle(self, now_s: float, limit_s: float = IDLE_S) -> bool:
+        """Open, and nobody moved for limit_s."""
+        return self._open is not None and now_s - self._moved_s >= limit_s
 
     def add(self, key: StreamKey, placement: str, first: int, end: int) -> None:
         """Samples first .. end - 1 came: they belong to the open recording, unless to a closed one."""

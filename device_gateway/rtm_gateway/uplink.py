@@ -55,6 +55,8 @@ _KEEPALIVE_S: Final = 30
 _PACKET_OVERHEAD: Final = 256  # topic, properties and the batch's own header
 _POLL_S: Final = 0.1
 _GOODBYE_S: Final = 2.0
+_STATUS_GAP_S: Final = 0.2
+"""Events come in bursts; one status says them all."""
 
 
 class UplinkError(ValueError):
@@ -123,6 +125,7 @@ class Uplink:
         self._status = status
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
+        self._status_due = asyncio.Event()
         self._unacked: set[int] = set()
         self._max_packet = 1 << 28
         self._said_down = False
@@ -164,6 +167,10 @@ class Uplink:
                 status_topic(self._gateway), json.dumps(self._status_message()).encode(), qos=1, retain=True
             )
 
+    def status_changed(self) -> None:
+        """The status is worth a message now. In the event loop."""
+        self._status_due.set()
+
     # --- sending -----------------------------------------------------------------------------------------
 
     async def _pump(self) -> None:
@@ -198,8 +205,12 @@ class Uplink:
 
     async def _heartbeat(self) -> None:
         while True:
-            await asyncio.sleep(HEARTBEAT_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await self._status_due.wait()
+            self._status_due.clear()
             await asyncio.to_thread(self.publish_status)  # it asks the outbox, which may be writing
+            await asyncio.sleep(_STATUS_GAP_S)
 
     def _status_message(self) -> dict[str, Any]:
         box = self._outbox.status()
