@@ -81,6 +81,7 @@ class Capture2Go(Wearable):
         self._buffer = bytearray()
         self._real_time: list[bytes] = []
         self._more = asyncio.Event()
+        self._sending: list[asyncio.Task[None]] = []
         self._rx = characteristic(
             RX, Properties.WRITE | Properties.WRITE_WITHOUT_RESPONSE, write=self._on_write
         )
@@ -114,10 +115,12 @@ class Capture2Go(Wearable):
     # From the buffer to the air
 
     def _on_subscription(self, _connection: Connection, notify: bool, _indicate: bool) -> None:
+        for task in self._sending:
+            task.cancel()
+        self._sending.clear()
         if notify:
             self._buffer.clear()
-            self.spawn(self._pump())
-            self.spawn(self._greet())
+            self._sending = [self.spawn(self._pump()), self.spawn(self._greet())]
 
     async def _greet(self) -> None:
         last = 0.0

@@ -47,6 +47,7 @@ RAW_TYPE_1, COMPRESSED_TYPE_0, COMPRESSED_TYPE_1 = 0x01, 0x80, 0x81
 EPOCH_2019_S = 599_616_000.0
 """An H10 that lost its clock restarts at 2019-01-01, which is so many seconds after 2000-01-01."""
 BLOCK_S = 0.25
+BEATS_A_MINUTE, RR_PRESENT = 64, 0x10
 DELTAS_A_BLOCK = 8
 
 
@@ -56,7 +57,7 @@ class Kind:
     is.
 
     factor: the maker's units an LSB (mg, dps, gauss); None where the frame is in those units. si: m/s2, rad/s
-    or uT a unit.
+    or uT a unit. also_ranges: not told, but taken: a published client documents 2 for 2000 degrees/s.
     """
 
     rates: tuple[int, ...]
@@ -65,6 +66,7 @@ class Kind:
     factor: float | None
     si: float
     channels: int | None = 3
+    also_ranges: tuple[int, ...] = ()
 
     @property
     def lsb(self) -> float:
@@ -74,7 +76,9 @@ class Kind:
 MILLI_G = STANDARD_GRAVITY / 1000.0
 H10_ACC = Kind((25, 50, 100, 200), (2, 4, 8), RAW_TYPE_1, None, MILLI_G, channels=None)
 VERITY_ACC = Kind((52,), (8,), COMPRESSED_TYPE_1, 8000.0 / 32768.0, MILLI_G)
-VERITY_GYRO = Kind((52,), (2000,), COMPRESSED_TYPE_0, 2000.0 / 32768.0, float(np.radians(1.0)))
+VERITY_GYRO = Kind(
+    (52,), (2000,), COMPRESSED_TYPE_0, 2000.0 / 32768.0, float(np.radians(1.0)), also_ranges=(2,)
+)
 VERITY_MAG = Kind((10, 20, 50, 100), (50,), COMPRESSED_TYPE_0, 50.0 / 32768.0, 100.0)
 H10_GYRO = Kind((25, 50, 52, 100, 200), (2000,), COMPRESSED_TYPE_0, 2000.0 / 32768.0, float(np.radians(1.0)))
 
@@ -161,10 +165,11 @@ class PolarPmd(Wearable):
         self.spawn(self._beat())
 
     async def _beat(self) -> None:
-        """A resting heart, once a second, for clients that wait for one: flags 0, 64 beats a minute."""
+        """A resting heart for clients that wait for one: 64 beats a minute, each with its RR interval."""
         while True:
-            await asyncio.sleep(1.0)
-            await self.notify(self._heart_rate, bytes([0, 64]))
+            await asyncio.sleep(60.0 / BEATS_A_MINUTE)
+            interval = round(60.0 / BEATS_A_MINUTE * 1024.0)
+            await self.notify(self._heart_rate, struct.pack("<BBH", RR_PRESENT, BEATS_A_MINUTE, interval))
 
     def _on_control(self, _connection: Connection, value: bytes) -> None:
         self.spawn(self.notify(self._control, self._reply(value)))
@@ -202,7 +207,7 @@ class PolarPmd(Wearable):
             return ALREADY_IN_STATE, b""
         if rate not in kind.rates:
             return INVALID_RATE, b""
-        if wide not in kind.ranges:
+        if wide not in kind.ranges + kind.also_ranges:
             return INVALID_RANGE, b""
         sampler = self.sampler(str(number), float(rate))
         self.start_stream(str(number), self._stream(number, kind, sampler, wide), sampler)
