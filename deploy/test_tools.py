@@ -1,7 +1,7 @@
 """Say what the tests need of the system, and install it where that is allowed.
 
-The page tests drive Debian's Chromium and the broker tests Debian's Mosquitto. As root on a Debian system they
-are installed with apt-get unless RTM_NO_APT is set; elsewhere the tests that need them are skipped, and say so.
+The page tests drive Debian's Chromium and the broker tests Debian's Mosquitto. As root on a Debian system
+they are installed with apt-get unless RTM_NO_APT is set; elsewhere the tests that need them are skipped.
 """
 
 from __future__ import annotations

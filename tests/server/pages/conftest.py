@@ -144,7 +144,7 @@ def client(address: str) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Of a module, not of the session: Playwright keeps an event loop running, in which no other test could start one."""
+    """Of a module, not of the session: Playwright keeps an event loop running, and no other test could start one."""
     if not CHROMIUM.exists():
         pytest.skip("Chromium is not installed at /usr/bin/chromium: page tests in a browser are left out")
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only where a browser is
