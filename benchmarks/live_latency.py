@@ -41,7 +41,7 @@ TURN_S = 0.1
 STEP_DEG = 45.0
 GOAL_MS = 300.0
 EXERCISE, PLACEMENT = "shoulder_abduction", "upper_arm"
-LEAD_S = 25.0  # until the page is open, the limb rests
+LEAD_S = 10.0  # until the page is open, the limb rests
 
 
 def limb(steps: int, seed: int) -> tuple[SensorRecording, list[float]]:
@@ -119,14 +119,17 @@ class Decisions:
     def __init__(self, platform: Standing, clinic: clinics.DemoClinic) -> None:
         self.at: dict[int, float] = {}
         self._offset = time.monotonic() - time.time()
-        topic = wire.live_topic(clinic.gateway)
+        self._topic = wire.live_topic(clinic.gateway)
         self._client = mqtt.connect(
             platform.mqtt_url,
             "live-latency",
-            on_connect=lambda client: client.subscribe(topic, 0) and None,
+            on_connect=self._subscribe,
             on_message=self._heard,
         )
         self._client.loop_start()
+
+    def _subscribe(self, client: Client) -> None:
+        client.subscribe(self._topic, 0)
 
     def _heard(self, client: Client, message: MQTTMessage) -> None:
         client.ack(message.mid, message.qos)
@@ -213,9 +216,9 @@ def main() -> None:
         platform.start("serve")
         wait_for_pages(port)
         decisions = Decisions(platform, clinic)
+        patient = PatientPage(port, clinic.sign_ins[1])
         try:
             with home_at(platform, clinic, samples, given.seed) as worn:
-                patient = PatientPage(port, clinic.sign_ins[1])
                 recording = patient.start(EXERCISE)
                 events = list(patient.follow(recording, middles[-1] + 2.0))
                 patient.stop(recording)

@@ -5,11 +5,14 @@ Not checked on hardware: no sensor but the simulator has run this profile yet.
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 import logging
 import struct
+import time
+import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Final, NamedTuple
 
 import numpy as np
@@ -66,6 +69,8 @@ _SAMPLE_BYTES: Final = 12
 _OVERHEAD: Final = 8  # sequence, tick, CRC
 _MAX_HOLES: Final = 4096  # spans remembered to tell duplicates; older holes are forgotten
 _MAX_READ: Final = 60_000  # samples a READ, ten minutes at 100 Hz: what a lost link costs at most
+_READ_TRIES: Final = 3
+_STRAGGLERS_S: Final = 0.5  # how long frames may come after the end that was told on another characteristic
 _STREAM: Final = "imu"
 
 
@@ -151,8 +156,33 @@ class _Track:
         self.crc_seed = binascii.crc_hqx(self.boot.to_bytes(4, "little"), 0xFFFF)
 
 
+class _Frame(NamedTuple):
+    """What one frame holds, placed."""
+
+    first: int
+    values: NDArray[np.int16]
+    tick: int
+    arrival_ns: int
+    flags: Flag
+
+
+@dataclass(slots=True)
+class _Read:
+    """A READ under way: its frames wait for the CRC-32 over all of their samples."""
+
+    track: _Track
+    held: list[_Frame] = field(default_factory=list)
+    crc32: int = 0
+    count: int = 0
+    ending: tuple[int, int] | None = None
+    """(samples, CRC-32) as the sensor told them; frames may still be on their way."""
+
+
 class HomestretchDecoder:
     """Frames of Data and Flash into blocks; answers and events into replies.
+
+    Samples of a READ come out when its closing CRC-32 has proved them all; none of them when it refutes them.
+    A READ that a lost link cut short has no CRC-32: its frames are taken on their own CRC.
 
     Which boot the frames belong to is learned from Information, START and LIST answers (`know`), or given at
     creation; a frame of any other boot fails its CRC and is dropped.
@@ -165,7 +195,10 @@ class HomestretchDecoder:
         self._scales = (1.0, 1.0)
         self._live = _Track(boot, 0)
         self._fresh = True  # the first frame decides where a recording without START answer begins
-        self._flash: _Track | None = None
+        self._read: _Read | None = None
+        self._cut_short: tuple[int, list[_Frame]] | None = None
+        self.read_proved = False
+        """The last READ is over and its CRC-32 was right."""
         self._seen: dict[int, Coverage] = {}
         self._replies: list[Reply] = []
         self._bursts = BurstLog(_log, "homestretch")
@@ -197,11 +230,19 @@ class HomestretchDecoder:
 
         tick: the tick of `first` to within half a wrap (18 h), None when unknown.
         """
-        self._flash = _Track(boot, first, tick, first)
+        self._read = _Read(_Track(boot, first, tick, first))
+        self.read_proved = False
+
+    @property
+    def reading_on(self) -> bool:
+        """A READ is not over: its end or some of its frames have not come."""
+        return self._read is not None
 
     def reconnected(self) -> None:
-        """Frames are whole notifications: nothing is half received."""
-        self._flash = None
+        """Frames are whole notifications; those of a READ cut short come out with the next one."""
+        read, self._read = self._read, None
+        if read is not None and read.held:
+            self._cut_short = (read.track.boot, read.held)
 
     def take_replies(self) -> list[Reply]:
         """Answers (kind = op | 80) and events (kind = EVENT_KIND + number)."""
@@ -211,16 +252,20 @@ class HomestretchDecoder:
     def feed(self, characteristic: str, data: bytes, arrival_ns: int) -> list[SampleBlock]:
         """Blocks of one notification: none or one for a frame, with holes made by duplicates more."""
         self.counters.notifications += 1
+        if self._cut_short is not None:
+            (boot, frames), self._cut_short = self._cut_short, None
+            return self._emit_all(boot, frames) + self._dispatch(characteristic, data, arrival_ns)
+        return self._dispatch(characteristic, data, arrival_ns)
+
+    def _dispatch(self, characteristic: str, data: bytes, arrival_ns: int) -> list[SampleBlock]:
         if characteristic == DATA:
-            return self._frame(self._live, data, arrival_ns, live=True)
+            frame = self._frame(self._live, data, arrival_ns, live=True)
+            return [] if frame is None else self._emit(self._live.boot, frame)
         if characteristic == FLASH:
-            if self._flash is None:
-                self._drop("flash samples nobody asked for", arrival_ns)
-                return []
-            return self._frame(self._flash, data, arrival_ns, live=False)
+            return self._flash_frame(data, arrival_ns)
         if characteristic == CONTROL:
-            self._answer(data, arrival_ns)
-        elif characteristic == EVENT:
+            return self._answer(data, arrival_ns)
+        if characteristic == EVENT:
             self._event(data, arrival_ns)
         else:
             self.counters.unknown += 1
@@ -230,15 +275,43 @@ class HomestretchDecoder:
         self.counters.malformed += 1
         self._bursts.bad(what, arrival_ns)
 
-    def _frame(self, track: _Track, data: bytes, arrival_ns: int, *, live: bool) -> list[SampleBlock]:
+    def _flash_frame(self, data: bytes, arrival_ns: int) -> list[SampleBlock]:
+        read = self._read
+        if read is None:
+            self._drop("flash samples nobody asked for", arrival_ns)
+            return []
+        frame = self._frame(read.track, data, arrival_ns, live=False)
+        if frame is None:
+            return []
+        read.held.append(frame)
+        read.count += len(frame.values)
+        read.crc32 = zlib.crc32(data[_HEAD.size : -2], read.crc32)
+        return self._conclude(read, arrival_ns)
+
+    def _conclude(self, read: _Read, arrival_ns: int) -> list[SampleBlock]:
+        """The samples of a READ whose end and frames have all come, if they are what the sensor sent."""
+        if read.ending is None or read.count < read.ending[0]:
+            return []
+        self._read = None
+        if (read.count, read.crc32) != read.ending:
+            self.counters.crc += 1
+            self._bursts.bad("a flash read that fails its CRC", arrival_ns)
+            return []
+        self.read_proved = True
+        return self._emit_all(read.track.boot, read.held)
+
+    def _emit_all(self, boot: int, frames: list[_Frame]) -> list[SampleBlock]:
+        return [block for frame in frames for block in self._emit(boot, frame)]
+
+    def _frame(self, track: _Track, data: bytes, arrival_ns: int, *, live: bool) -> _Frame | None:
         size = len(data) - _OVERHEAD
         if size < _SAMPLE_BYTES or size % _SAMPLE_BYTES:
             self._drop("a frame of an impossible length", arrival_ns)
-            return []
+            return None
         if binascii.crc_hqx(data[:-2], track.crc_seed) != data[-2] | data[-1] << 8:
             self.counters.crc += 1
             self._bursts.bad("a frame that fails its CRC", arrival_ns)
-            return []
+            return None
         sequence, low_tick = _HEAD.unpack_from(data)
         tick = self._unwrap_tick(track, low_tick, sequence, arrival_ns, live=live)
         first = self._unwrap_index(track, sequence, tick, live=live)
@@ -255,11 +328,10 @@ class HomestretchDecoder:
             flags |= Flag.GAP
         track.gap = False
         track.index = max(track.index, first + count)
-        return self._emit(track.boot, first, values, tick, arrival_ns=arrival_ns, flags=flags)
+        return _Frame(first, values, tick, arrival_ns, flags)
 
-    def _emit(
-        self, boot: int, first: int, values: NDArray[np.int16], tick: int, *, arrival_ns: int, flags: Flag
-    ) -> list[SampleBlock]:
+    def _emit(self, boot: int, frame: _Frame) -> list[SampleBlock]:
+        first, values, tick, arrival_ns, flags = frame
         seen = self._seen.get(boot)
         if seen is None:
             seen = self._seen[boot] = Coverage()
@@ -305,10 +377,10 @@ class HomestretchDecoder:
                 return nearest(sequence, 16, by_tick)
         return nearest(sequence, 16, track.index)
 
-    def _answer(self, data: bytes, arrival_ns: int) -> None:
+    def _answer(self, data: bytes, arrival_ns: int) -> list[SampleBlock]:
         if len(data) < 3 or not data[0] & _ANSWER:
             self._drop("an answer of an impossible length or kind", arrival_ns)
-            return
+            return []
         kind, ref, status, body = data[0], data[1], data[2], data[3:]
         if kind == _ANSWER | START and status == _DONE and len(body) >= 12:
             boot, index, low = struct.unpack_from("<III", body)
@@ -316,9 +388,14 @@ class HomestretchDecoder:
         elif kind == _ANSWER | TIME and status == _DONE and len(body) >= 12:
             tick, later = struct.unpack_from("<QI", body)
             self._now = (tick + later, arrival_ns)
-        elif kind == _ANSWER | READ and status == _DONE and len(body) >= 8 and self._flash is not None:
-            self._flash.index = struct.unpack_from("<I", body)[0]
+        elif kind == _ANSWER | READ and status == _DONE and len(body) >= 8 and self._read is not None:
+            self._read.track.index = struct.unpack_from("<I", body)[0]
         self._replies.append(Reply(kind, ref, data[2:], arrival_ns))
+        if kind == READ_END and len(body) >= 8 and self._read is not None:
+            count, crc32 = struct.unpack_from("<II", body)
+            self._read.ending = (count, crc32)
+            return self._conclude(self._read, arrival_ns)
+        return []
 
     def begin(self, boot: int, index: int, low: int, arrival_ns: int) -> None:
         """START says where live frames begin: what was expected before it is in flash."""
@@ -343,6 +420,9 @@ class HomestretchDecoder:
         self._replies.append(Reply(EVENT_KIND + kind, value, data[2:], arrival_ns))
 
 
+_LIVE_S: Final = 0.1
+
+
 class HomestretchDriver(BaseDriver):
     """The open profile: index, boot, CRC, flash freed on command, four-stamp time exchange."""
 
@@ -353,7 +433,8 @@ class HomestretchDriver(BaseDriver):
     notify: ClassVar[tuple[str, ...]] = (CONTROL, DATA, FLASH, EVENT)
     has_flash: ClassVar[bool] = True
 
-    def __init__(self, *, batch: int = 0) -> None:
+    def __init__(self, *, batch: int | None = None) -> None:
+        """batch: samples a notification; None: a tenth of a second of them, so that a page can follow."""
         self.batch = batch
         self.information: Information | None = None
         self._decoder = HomestretchDecoder()
@@ -403,7 +484,9 @@ class HomestretchDriver(BaseDriver):
         return Identity(information.serial, information.firmware, information.simulated)
 
     async def start(self, port: Port) -> None:
-        await self._command(port, START, bytes((self.batch,)))
+        rate_hz = self.information.rate_hz if self.information is not None else 1.0
+        batch = max(1, round(rate_hz * _LIVE_S)) if self.batch is None else self.batch
+        await self._command(port, START, bytes((min(batch, 255),)))
 
     async def stop(self, port: Port) -> None:
         await self._command(port, STOP)
@@ -445,7 +528,13 @@ class HomestretchDriver(BaseDriver):
         return runs
 
     async def download(self, port: Port, run: StoredRun, first: int, last: int) -> None:
-        """One READ. What it did not bring (a lost frame, samples overwritten) is still missing after it."""
+        """One READ, again where its CRC-32 is wrong. What was overwritten is still missing after it."""
+        for _ in range(_READ_TRIES):
+            if await self._read(port, run, first, last):
+                return
+
+    async def _read(self, port: Port, run: StoredRun, first: int, last: int) -> bool:
+        """False when the samples were not proved and were dropped."""
         decoder = port.decoder(HomestretchDecoder)
         count = min(last + 1 - first, _MAX_READ)
         tick = self._run_ticks.get((run.boot, run.first))
@@ -456,8 +545,13 @@ class HomestretchDriver(BaseDriver):
             decoder.reading(run.boot, first, tick)
             arguments = struct.pack("<III", run.boot, first, count)
             answer = await self._command(port, READ, arguments, ref=ref, allow=(_NOT_IN_FLASH,))
-            if answer.reply.data[0] == _DONE:
-                await port.wait(ending, timeout_s=30.0 + count / 200.0)
+            if answer.reply.data[0] != _DONE:
+                return True
+            await port.wait(ending, timeout_s=30.0 + count / 200.0)
+        deadline = time.monotonic() + _STRAGGLERS_S
+        while not decoder.read_proved and decoder.reading_on and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        return decoder.read_proved
 
     async def free(self, port: Port, boot: int, up_to: int) -> None:
         await self._command(port, FREE, struct.pack("<II", boot, up_to), allow=(_NOT_IN_FLASH,))
