@@ -203,7 +203,9 @@ def _replayed(tx: Tx, tenant: UUID, recording: UUID, row: dict[str, Any], stored
     Which of the two is analysed first does not matter: one of them counts.
     """
     found = tx.execute(
-        "SELECT 1 FROM recording r JOIN analysis_current a USING (tenant_id, recording_id)"
+        "SELECT 1 FROM recording r CROSS JOIN LATERAL (SELECT n.kind FROM analysis n"
+        " WHERE n.tenant_id = r.tenant_id AND n.recording_id = r.recording_id"
+        " ORDER BY n.analysis_no DESC LIMIT 1) a"
         " WHERE r.tenant_id = %s AND r.patient_id = %s AND r.content_sha256 = %s AND r.recording_id <> %s"
         " AND a.kind IS NOT NULL",
         (tenant, row["patient_id"], stored.content_sha256, recording),

@@ -25,7 +25,11 @@ log = structlog.get_logger(__name__)
 
 # What should have a result of this pipeline and has none: jobs lost with a queue, or a pipeline that changed.
 _UNFINISHED = """
-SELECT r.recording_id FROM recording r LEFT JOIN analysis_current a USING (tenant_id, recording_id)
+SELECT r.recording_id FROM recording r
+LEFT JOIN LATERAL (
+    SELECT n.data_version, n.pipeline_version FROM analysis n
+    WHERE n.tenant_id = r.tenant_id AND n.recording_id = r.recording_id
+    ORDER BY n.analysis_no DESC LIMIT 1) a ON true
 WHERE r.tenant_id = %s AND r.state <> 'incomplete'
   AND (a.data_version IS DISTINCT FROM r.data_version AND r.state <> 'failed'
        OR %s AND a.pipeline_version IS DISTINCT FROM %s)

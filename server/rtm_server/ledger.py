@@ -5,26 +5,37 @@ Everything that could be evidence goes in; what counts is for the rules to say. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from rtm_billing import evaluate
+from rtm_server import zone_hops
 from rtm_server.errors import ServerError
 from rtm_server.store import Tx
+
+_LAST_YEAR = 2198  # of a case, wherever on earth (docs/reference/billing-cases.md)
 
 _EPISODE = """
 SELECT e.*, t.timezone AS clinic_zone, t.payer_profile, t.bill_settings, t.simulated_counts
 FROM episode e JOIN tenant t USING (tenant_id) WHERE e.tenant_id = %s AND e.episode_id = %s
 """
 
-# Recordings that make a data day (`kind`), each its own datum, so that every day opens its evidence.
+# Recordings in which something was counted, each its own datum, so that every day opens its evidence. Those that are
+# no data day by themselves (`kind` is NULL) go in with their doubts; what a clinician set aside does not. The newest
+# result by a lateral join: the view `analysis_current` would be computed for the whole clinic.
 _DATA = """
-SELECT a.first_at, a.zone, a.kind, r.received_at, r.place
-FROM analysis_current a JOIN recording r USING (tenant_id, recording_id)
-WHERE r.tenant_id = %s AND r.episode_id = %s AND a.kind IS NOT NULL ORDER BY a.first_at, r.recording_id
+SELECT a.first_at, a.zone, a.kind, a.doubts, coalesce(a.kind = 'test', r.simulated) AS test, r.received_at, r.place
+FROM recording r
+CROSS JOIN LATERAL (
+    SELECT * FROM analysis n WHERE n.tenant_id = r.tenant_id AND n.recording_id = r.recording_id
+    ORDER BY n.analysis_no DESC LIMIT 1) a
+WHERE r.tenant_id = %s AND r.episode_id = %s AND r.artefact_reason IS NULL
+  AND a.first_at IS NOT NULL AND (a.kind IS NOT NULL OR a.doubts <> '{}')
+ORDER BY a.first_at, r.recording_id
 """
 
 _SENT = """
@@ -32,6 +43,15 @@ SELECT l.code, l.service_date, c.number FROM claim_line l JOIN claim c USING (te
 WHERE l.tenant_id = %s AND l.episode_id = %s AND l.state IN ('exported', 'accepted', 'paid', 'denied')
 ORDER BY l.service_date, l.code, c.number
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Doubtful:
+    """A local date with readings none of which is to be trusted, the dates (UTC) they arrived on, and why."""
+
+    on: date
+    received: frozenset[date]
+    why: str
 
 
 def case(tx: Tx, tenant: UUID, episode: UUID, as_of: date) -> dict[str, Any]:
@@ -108,6 +128,21 @@ def of_month(result: Mapping[str, Any], first_day: date) -> dict[str, Any]:
     }
 
 
+def doubtful(data: Sequence[Mapping[str, Any]]) -> list[Doubtful]:
+    """Days of a case's `data` on which nothing stands that is free of doubt, by date."""
+    certain = {_date(each["at"]) for each in data if "doubt" not in each}
+    found: dict[date, tuple[set[date], set[str]]] = {}
+    for each in data:
+        if "doubt" in each and (on := _date(each["at"])) not in certain:
+            received, why = found.setdefault(on, (set(), set()))
+            received.add(_date(each["received_at"]))
+            why.add(each["doubt"])
+    return [
+        Doubtful(on, frozenset(received), "; ".join(sorted(why)))
+        for on, (received, why) in sorted(found.items())
+    ]
+
+
 def today(tx: Tx, tenant: UUID, now: datetime) -> date:
     """The date in the clinic's zone."""
     row = tx.execute("SELECT timezone FROM tenant WHERE tenant_id = %s", (tenant,)).fetchone()
@@ -118,16 +153,27 @@ def today(tx: Tx, tenant: UUID, now: datetime) -> date:
 
 def _data(tx: Tx, tenant: UUID, episode: UUID, *, simulated_counts: bool) -> list[dict[str, Any]]:
     """Days of simulated sensors are `test`, which no rule counts; in the demo's clinic they stand for real ones."""
-    return [
-        {
-            "at": each["first_at"].astimezone(ZoneInfo(each["zone"])).isoformat(),
+    rows = tx.execute(_DATA, (tenant, episode)).fetchall()
+    certain = [(each["first_at"], each["zone"]) for each in rows if each["kind"] is not None]
+    hops = iter(zone_hops.gained(certain))
+    data = []
+    for each in rows:
+        doubts = [] if each["kind"] is not None else list(each["doubts"])
+        if each["kind"] is not None and next(hops):
+            doubts.append(zone_hops.DOUBT)
+        at = each["first_at"]
+        if at.year > _LAST_YEAR:  # no date of any case: the day it arrived is what a person can look at
+            doubts.append(f"the clock said {at:%Y}, so it is dated by its arrival")
+            at = each["received_at"]
+        datum = {
+            "at": at.astimezone(ZoneInfo(each["zone"])).isoformat(),
             "zone": each["zone"],
             "received_at": each["received_at"].isoformat(),
-            "kind": "sensor" if simulated_counts else each["kind"],
+            "kind": "sensor" if simulated_counts or not each["test"] else "test",
             "place": each["place"],
         }
-        for each in tx.execute(_DATA, (tenant, episode))
-    ]
+        data.append({**datum, "doubt": "; ".join(doubts)} if doubts else datum)
+    return data
 
 
 def _management(tx: Tx, tenant: UUID, episode: UUID) -> list[dict[str, Any]]:
@@ -151,9 +197,14 @@ def _management(tx: Tx, tenant: UUID, episode: UUID) -> list[dict[str, Any]]:
 
 def _visits(tx: Tx, tenant: UUID, episode: UUID) -> list[dict[str, Any]]:
     return [
-        {"on": _text(each["visited_on"]), "services": each["services"]}
+        {
+            "on": _text(each["visited_on"]),
+            "services": each["services"],
+            "start": None if each["started_at"] is None else each["started_at"].isoformat(),
+            "end": None if each["ended_at"] is None else each["ended_at"].isoformat(),
+        }
         for each in tx.execute(
-            "SELECT visited_on, services FROM visit WHERE tenant_id = %s AND episode_id = %s"
+            "SELECT visited_on, services, started_at, ended_at FROM visit WHERE tenant_id = %s AND episode_id = %s"
             " ORDER BY visited_on, visit_id",
             (tenant, episode),
         )
@@ -177,6 +228,10 @@ def _spans(tx: Tx, table: str, tenant: UUID, episode: UUID) -> list[dict[str, st
         (tenant, episode),
     )
     return [{"from": _text(each["valid_from"]), "to": _text(each["valid_to"])} for each in rows]
+
+
+def _date(moment: str) -> date:
+    return datetime.fromisoformat(moment).date()
 
 
 def _text(day: date | None) -> str | None:

@@ -16,7 +16,8 @@ from rtm_server.store import Tx
 from rtm_signal import catalogue
 from rtm_signal.result import Analysis
 
-# A reading outside this span around its arrival has a wrong clock: stored, shown, never a data day.
+# A reading outside this span around its arrival came late or has a wrong clock: stored, shown, never a data day by
+# itself. The ledger hands it on with its doubt, so that what only it adds waits for a person.
 _OLDEST = timedelta(days=7)
 _AHEAD = timedelta(minutes=5)
 
@@ -84,8 +85,10 @@ def _doubts(first: datetime | None, of: Circumstances) -> Iterable[str]:
     if first is None:
         yield "nothing was counted"
         return
-    if not of.imported and not of.received_at - _OLDEST <= first <= of.received_at + _AHEAD:
-        yield "the clock was wrong: measured too long before, or after, it arrived"
+    if not of.imported and first < of.received_at - _OLDEST:
+        yield f"it arrived more than {_OLDEST.days} days after it was measured, or the clock was wrong"
+    if not of.imported and first > of.received_at + _AHEAD:
+        yield "the clock was wrong: it was measured after it arrived"
     if of.replayed:
         yield "the same samples were received before under another name"
     if of.set_aside:
@@ -96,20 +99,25 @@ def _instant(opened_at: datetime, seconds: float | None) -> datetime | None:
     return None if seconds is None else opened_at + timedelta(seconds=seconds)
 
 
-# The one definition of a day's numbers; `rtm verify` runs it again and compares.
+# The one definition of a day's numbers; `rtm verify` runs it again and compares. "Newest" by an anti-join: the view
+# `analysis_current` would be computed for the whole clinic at every recording.
 DAILY = """
 SELECT a.tenant_id, a.patient_id, a.local_day, a.exercise, a.kind,
        (array_agg(r.episode_id ORDER BY a.first_at))[1] AS episode_id,
        (array_agg(a.zone ORDER BY a.first_at))[1] AS zone,
        count(*)::integer AS recordings, sum(a.repetitions)::integer AS repetitions, sum(a.holds)::integer AS holds,
        sum(a.minutes)::real AS minutes, sum(a.sets)::integer AS sets,
-       (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY v)::real FROM analysis_current b, unnest(b.rom_deg) AS v
+       (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY v)::real FROM analysis b, unnest(b.rom_deg) AS v
         WHERE b.tenant_id = a.tenant_id AND b.patient_id = a.patient_id AND b.local_day = a.local_day
-          AND b.exercise = a.exercise AND b.kind = a.kind) AS rom_median_deg,
+          AND b.exercise = a.exercise AND b.kind = a.kind
+          AND NOT EXISTS (SELECT 1 FROM analysis n WHERE n.tenant_id = b.tenant_id
+                          AND n.recording_id = b.recording_id AND n.analysis_no > b.analysis_no)) AS rom_median_deg,
        max((SELECT max(v) FROM unnest(a.rom_deg) AS v)) AS rom_max_deg,
        min(a.first_at) AS first_at, max(a.last_at) AS last_at, min(r.received_at) AS received_at
-FROM analysis_current a JOIN recording r USING (tenant_id, recording_id)
+FROM analysis a JOIN recording r USING (tenant_id, recording_id)
 WHERE a.tenant_id = %(tenant)s AND a.kind IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM analysis n WHERE n.tenant_id = a.tenant_id
+                  AND n.recording_id = a.recording_id AND n.analysis_no > a.analysis_no)
 """
 _GROUP = " GROUP BY a.tenant_id, a.patient_id, a.local_day, a.exercise, a.kind"
 _COLUMNS = (

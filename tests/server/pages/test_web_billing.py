@@ -128,6 +128,31 @@ def test_a_line_opens_its_evidence(clerk: httpx.Client) -> None:
     assert clerk.get(links[0].replace("2026-11", "2026-09", 1)).status_code == 404
 
 
+def test_days_in_doubt_are_held_and_shown_with_their_reason(clerk: httpx.Client, month: House) -> None:
+    """All of one patient's readings turn out to be replays: nothing of them is counted, nothing is hidden."""
+    why = "the same samples were received before under another name"
+    before = clerk.get("/billing/2026-11").text
+    assert "98977" in before
+    assert why not in before
+    with month.store.tenant_tx(month.tenant) as tx:
+        tx.execute(
+            "INSERT INTO analysis (tenant_id, recording_id, analysis_no, patient_id, pipeline_version, data_version,"
+            " exercise, result, local_day, zone, kind, doubts, repetitions, sets, first_at, last_at)"
+            " SELECT tenant_id, recording_id, 2, patient_id, pipeline_version, data_version, exercise, result,"
+            " local_day, zone, NULL, ARRAY[%s], repetitions, sets, first_at, last_at FROM analysis"
+            " WHERE tenant_id = %s AND patient_id = %s",
+            (why, month.tenant, month.patients["Samuel Ito"]),
+        )
+    page = clerk.get("/billing/2026-11").text
+    held = [key for key in held_keys(page) if ".98977." in key]
+    assert len(held) == 1
+    assert f"Rests on doubtful evidence: {why}" in page
+    assert re.search(rf"Samuel Ito: \d+ days in doubt \([^)]+\), not counted [^<]+: {why}", page)
+    evidence = clerk.get(f"/billing/2026-11/lines/{held[0]}").text
+    assert "Day in doubt" in evidence
+    assert "Data day" not in evidence, "no day of it stands by itself"
+
+
 def test_the_csv_is_the_month(clerk: httpx.Client) -> None:
     response = clerk.get("/billing/2026-11.csv")
     assert response.headers["content-disposition"] == 'attachment; filename="homestretch-2026-11.csv"'

@@ -94,7 +94,8 @@ def show_line(request: Request, svc: Svc, who: Who, month: str, key: str) -> Res
         if item is None:
             raise NotFoundError
         trail.note(tx, who, "claim_line_read", item.episode, {"code": item.line.code})
-    page = LinePage(first, item.line, evidence.items(item.evidence), item.rules_version, now, at.zone)
+    facts = evidence.items(item.evidence, item.doubts)
+    page = LinePage(first, item.line, facts, item.rules_version, now, at.zone)
     return svc.pages.render(request, "billing_line.html", {"page": page})
 
 

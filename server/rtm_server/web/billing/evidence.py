@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from rtm_server.ledger import Doubtful
 from rtm_server.web.billing.views import EvidenceItem
-from rtm_server.web.wording import full_day
+from rtm_server.web.wording import full_day, sentence
 
 CHANNELS = {"phone": "by phone", "video": "by video", "in_person": "in person"}
 
 
-def items(evidence: Mapping[str, Any]) -> list[EvidenceItem]:
-    """Contacts, minutes, set-up and days, in the order a reviewer asks for them."""
+def items(evidence: Mapping[str, Any], doubts: Sequence[Doubtful] = ()) -> list[EvidenceItem]:
+    """Contacts, minutes, set-up and days, in the order a reviewer asks for them; days in doubt say why."""
     return [
         *_set_up(evidence),
         *_minutes(evidence),
         *_contacts(evidence),
-        *_days(evidence),
+        *_days(evidence, {each.on for each in doubts}),
+        *(EvidenceItem("Day in doubt", full_day(each.on), sentence(each.why)) for each in doubts),
         *_source(evidence),
     ]
 
@@ -44,8 +46,10 @@ def _contacts(evidence: Mapping[str, Any]) -> Iterable[EvidenceItem]:
         )
 
 
-def _days(evidence: Mapping[str, Any]) -> Iterable[EvidenceItem]:
+def _days(evidence: Mapping[str, Any], doubted: set[date]) -> Iterable[EvidenceItem]:
     for day in evidence.get("data_days") or ():
+        if date.fromisoformat(str(day)) in doubted:
+            continue
         yield EvidenceItem("Data day", _day(day), "Therapeutic data received")
 
 

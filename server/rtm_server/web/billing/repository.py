@@ -9,15 +9,17 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from rtm_billing import RULES_VERSION
+from rtm_billing import RULES_VERSION, evaluate
 from rtm_server import ledger
 from rtm_server.enrol import user_name
+from rtm_server.ledger import Doubtful
 from rtm_server.store import Store, Tx
 from rtm_server.web import clinic
 from rtm_server.web.billing.views import Line, Month, NotBillable, OpenPeriod, State
 from rtm_server.web.clinic import Clinic, Episode
 from rtm_server.web.errors import ConflictError
 from rtm_server.web.policy import Actor
+from rtm_server.web.wording import full_day, plural
 
 # Every episode that was open at some time of the month or of the two before, whose windows may end in it.
 _EPISODES = """
@@ -59,6 +61,7 @@ class Found:
     episode: UUID
     evidence: Mapping[str, Any]
     rules_version: str
+    doubts: Sequence[Doubtful] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +88,10 @@ def load(store: Store, tx: Tx, at: Clinic, first: date, now: datetime) -> Evalua
     open_periods: list[OpenPeriod] = []
     warnings: list[str] = []
     for item in items:
-        result = ledger.evaluation(tx, at.tenant, item.episode, today)
-        for fresh in _evaluated(item, result):
+        case = ledger.case(tx, at.tenant, item.episode, today)
+        result: Mapping[str, Any] = evaluate(case)
+        doubts = ledger.doubtful(case["data"])
+        for fresh in _evaluated(item, result, doubts):
             if first <= fresh.line.service_date <= last:
                 found.setdefault(fresh.line.key, fresh)
         not_billable += [
@@ -95,7 +100,9 @@ def load(store: Store, tx: Tx, at: Clinic, first: date, now: datetime) -> Evalua
             if first <= _period(entry["period"])[1] <= last
         ]
         open_periods += _open(item, result, first, last)
-        warnings += [f"{item.name}: {text}" for text in result["warnings"]]
+        warnings += [
+            f"{item.name}: {text}" for text in (*result["warnings"], *_in_doubt(doubts, first, last))
+        ]
     lines = sorted(
         (f.line for f in found.values()), key=lambda n: (n.name.casefold(), n.code, n.service_date)
     )
@@ -105,7 +112,18 @@ def load(store: Store, tx: Tx, at: Clinic, first: date, now: datetime) -> Evalua
     return Evaluated(month, found)
 
 
-def _evaluated(item: Episode, result: Mapping[str, Any]) -> Iterable[Found]:
+def _in_doubt(doubts: Sequence[Doubtful], first: date, last: date) -> Iterable[str]:
+    """Days in doubt that belong to the month, or whose wrong clock put them elsewhere though they arrived in it."""
+    by_reason: dict[str, list[date]] = {}
+    for each in doubts:
+        if any(first <= day <= last for day in (each.on, *each.received)):
+            by_reason.setdefault(each.why, []).append(each.on)
+    for why, days in by_reason.items():
+        span = full_day(days[0]) if len(days) == 1 else f"{full_day(days[0])} to {full_day(days[-1])}"
+        yield f"{plural(len(days), 'day')} in doubt ({span}), not counted without a person's decision: {why}"
+
+
+def _evaluated(item: Episode, result: Mapping[str, Any], doubts: Sequence[Doubtful]) -> Iterable[Found]:
     for entry in result["lines"]:
         period = _period(entry["period"])
         line = Line(
@@ -121,7 +139,8 @@ def _evaluated(item: Episode, result: Mapping[str, Any]) -> Iterable[Found]:
             state=State.HOLD if entry["decision"] == "hold" else State.READY,
             reasons=tuple(entry["reasons"]),
         )
-        yield Found(line, item.episode, entry["evidence"], result["rules_version"])
+        inside = [each for each in doubts if period[0] <= each.on <= period[1]]
+        yield Found(line, item.episode, entry["evidence"], result["rules_version"], inside)
 
 
 def _open(item: Episode, result: Mapping[str, Any], first: date, last: date) -> list[OpenPeriod]:
