@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -23,7 +24,7 @@ from rtm_billing.rules import RULES
 from rtm_server.claims import audit_plots
 from rtm_server.claims.audit_facts import Facts
 
-WIDTH = LETTER[0] - 1.5 * inch
+WIDTH = LETTER[0] - 1.5 * inch - 12  # a frame has 6 points of padding on either side
 INK, GREY, RULE, BAND = HexColor("#1A1A1A"), HexColor("#555555"), HexColor("#CCCCCC"), HexColor("#F4F4F2")
 # DejaVu knows most alphabets; Vera comes with reportlab and knows Western European letters.
 _DEJAVU = Path("/usr/share/fonts/truetype/dejavu")
@@ -74,7 +75,7 @@ def _story(facts: Facts) -> Iterable[Flowable]:
     yield _heading("History")
     yield _table(
         ("When", "State", "By", "Reason"),
-        ([each["at"], each["state"], each["by"], each["reason"]] for each in record["history"]),
+        ([_when(each["at"]), each["state"], each["by"], each["reason"]] for each in record["history"]),
         (1.9, 0.9, 1.4, 2.8),
     )
     yield from _basis(record)
@@ -105,7 +106,8 @@ def _steps(record: Mapping[str, Any]) -> Iterable[str]:
     evidence = line["evidence"]
     if evidence.get("need"):
         low, high = evidence["need"]
-        yield f"{line['code']} needs {low}{' or more' if high is None else f' to {high}'} in the period."
+        unit = "data days" if "days" in evidence else "minutes"
+        yield f"{line['code']} needs {low}{' or more' if high is None else f' to {high}'} {unit} in the period."
     if "days" in evidence:
         yield f"{evidence['days']} data days count: {', '.join(evidence.get('data_days') or ())}."
     if "minutes" in evidence:
@@ -135,7 +137,7 @@ def _basis(record: Mapping[str, Any]) -> Iterable[Flowable]:
         ("What", "From", "To", "How", "Recorded by", "Recorded at"),
         (
             [name.replace("_", " "), each["from"], each["to"] or "open", each["how"] or "-", each["recorded_by"],
-             each["recorded_at"]]
+             _when(each["recorded_at"])]
             for name, each in spans
         ),
         (0.9, 0.9, 0.9, 0.7, 1.5, 2.1),
@@ -148,8 +150,8 @@ def _basis(record: Mapping[str, Any]) -> Iterable[Flowable]:
     yield _table(
         ("Sensor", "Serial", "Worn on", "From", "To", "Kind"),
         (
-            [each["profile"], each["serial"] or "-", each["placement"], each["from"], each["to"] or "open",
-             "simulated" if each["simulated"] else "real"]
+            [each["profile"], each["serial"] or "-", each["placement"], _when(each["from"]),
+             _when(each["to"]) or "open", "simulated" if each["simulated"] else "real"]
             for each in device["sensors"]
         ),
         (1.1, 1.0, 0.9, 1.7, 1.5, 0.8),
@@ -170,8 +172,8 @@ def _days(facts: Facts) -> Iterable[Flowable]:
     yield _table(
         ("Day", "Exercise", "First reading", "Last reading", "Received", "Source", "Reps", "ROM"),
         (
-            [each["day"], (each["exercise"] or "free").replace("_", " "), each["first"], each["last"],
-             each["received"][:19], "; ".join(each["source"]) or "-", each["repetitions"],
+            [each["day"], (each["exercise"] or "free").replace("_", " "), _when(each["first"]), _when(each["last"]),
+             _when(each["received"]), "; ".join(each["source"]) or "-", each["repetitions"],
              "-" if each["rom_deg_median"] is None else f"{each['rom_deg_median']:g}°"]
             for each in counted
         ),
@@ -183,7 +185,7 @@ def _days(facts: Facts) -> Iterable[Flowable]:
         yield _table(
             ("Day", "Exercise", "First reading", "Why not"),
             (
-                [each["day"] or "-", (each["exercise"] or "free").replace("_", " "), each["first"] or "-",
+                [each["day"] or "-", (each["exercise"] or "free").replace("_", " "), _when(each["first"]) or "-",
                  "; ".join(each["why_not"])]
                 for each in rest
             ),
@@ -198,8 +200,8 @@ def _time(record: Mapping[str, Any]) -> Iterable[Flowable]:
     yield _table(
         ("Start", "End", "Min", "By", "Role", "Activity", "Contact", "Entered", ""),
         (
-            [each["start"], each["end"][11:], each["minutes"], each["by"], each["role"],
-             each["activity"].replace("_", " "), each["contact"] or "-", each["entered"], _standing(each)]
+            [_when(each["start"]), each["end"][11:19], each["minutes"], each["by"], each["role"],
+             each["activity"].replace("_", " "), each["contact"] or "-", _when(each["entered"]), _standing(each)]
             for each in record["time_log"]
         ),
         (1.2, 0.75, 0.45, 0.9, 0.7, 0.8, 0.6, 1.0, 0.6),
@@ -258,13 +260,22 @@ def _style(name: str) -> ParagraphStyle:
     }
     font, size, leading, colour, before, after = styles[name]
     return ParagraphStyle(
-        name, fontName=font, fontSize=size, leading=leading, textColor=colour, spaceBefore=before,
+        name, keepWithNext=name.endswith("heading"), fontName=font,
+        fontSize=size, leading=leading, textColor=colour, spaceBefore=before,
         spaceAfter=after, splitLongWords=1,
     )  # fmt: skip
 
 
 def _text(words: object, style: str = "body") -> Paragraph:
     return Paragraph(escape(str(words)), _style(style))
+
+
+def _when(iso: str | None) -> str:
+    """`2026-03-02 11:00:02 -05:00`: to the second, with its zone's offset."""
+    if iso is None:
+        return ""
+    at = datetime.fromisoformat(iso)
+    return f"{at:%Y-%m-%d %H:%M:%S} {'UTC' if not at.utcoffset() else at.isoformat()[-6:]}"
 
 
 def _heading(words: str) -> Paragraph:

@@ -152,6 +152,27 @@ def withdraw(tx: Tx, tenant: UUID, actor: UUID, line: UUID, *, reason: str, at: 
     move(tx, tenant, [line], "withdrawn", actor=actor, reason=reason, at=at)
 
 
+def mark(tx: Tx, tenant: UUID, actor: UUID, line: UUID, to: State, *, reason: str, at: datetime) -> None:
+    """What a clerk learned from the payer otherwise: by telephone, on paper. Needs a reason."""
+    if to not in ("accepted", "rejected", "paid", "denied"):
+        raise ClaimsError("by hand a line becomes accepted, rejected, paid or denied")
+    if len(reason.strip()) < LEAST_REASON:
+        raise ClaimsError("say in a few words how the practice knows")
+    one_at_a_time(tx, tenant)
+    require_clerk(tx, tenant, actor)
+    move(tx, tenant, [line], to, actor=actor, reason=reason, at=at)
+
+
+def remark(tx: Tx, tenant: UUID, line: UUID, *, actor: UUID | None, reason: str, at: datetime) -> None:
+    """A step of the history that moves nothing."""
+    row = tx.execute(
+        "SELECT state FROM claim_line WHERE tenant_id = %s AND line_id = %s", (tenant, line)
+    ).fetchone()
+    if row is None:
+        raise ClaimsError("there is no such claim line")
+    _note(tx, tenant, line, row["state"], actor, reason, at)
+
+
 def move(
     tx: Tx, tenant: UUID, lines: Iterable[UUID], to: State, *, actor: UUID | None, reason: str, at: datetime
 ) -> None:
