@@ -217,9 +217,7 @@ class Recorder:
                 await self.store()
         finally:
             self._chunks += self._sealer.flush()
-            self._passed_by_at = (
-                -PASSED_BY_EVERY_S
-            )  # written too, lest the next start fetches it as a recording
+            self._pass_by_rings()
             await asyncio.shield(self.store())
 
     async def store(self) -> bool:
