@@ -20,15 +20,19 @@ from rtm_gateway.boot import gateway_boot
 from rtm_gateway.clock import ClockFit, DeviceClocks, read_clocks, wall_clock
 from rtm_gateway.drivers import SampleBlock, StreamSpec, create
 from rtm_gateway.drivers.homestretch import EVENT_KIND
+from rtm_gateway.home_warnings import HomeWarnings
 from rtm_gateway.keys import load_or_create_key
 from rtm_gateway.link import LINK_ERRORS, Event, LinkEvent, SensorLink
 from rtm_gateway.live import Live
 from rtm_gateway.outbox import Outbox, OutboxEvent
+from rtm_gateway.pairing import Pairing
 from rtm_gateway.radio import Found, Radio, open_radio
 from rtm_gateway.recorder import Recorder
 from rtm_gateway.recording_life import RecordingLife
 from rtm_gateway.sealer import Sealer
 from rtm_gateway.settings import GatewaySettings, SensorSettings
+from rtm_gateway.status_page import StatusPage
+from rtm_gateway.status_words import Line, lines
 from rtm_gateway.uplink import Broker, Uplink
 from rtm_signal.wire import Command
 
@@ -44,6 +48,8 @@ _MEGABYTE: Final = 1 << 20
 _SHORT_PRESS: Final = {"homestretch": (EVENT_KIND + 1, 1)}
 """Profile -> (kind, ref) of the reply that is a short press of the sensor's button."""
 
+_REFUSED_AGAIN_S: Final = 60.0
+"""Somebody else's sensor may have answered at our sensor's address; ours may be there again later."""
 _QUIET: Final = frozenset({Event.CLOCK, Event.RATE})
 """Events of a link that change nothing in the status."""
 
@@ -111,6 +117,11 @@ class Gateway:
             )
         self._live: Live | None = Live(self._publish_live)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._warnings = HomeWarnings(settings.sensors, self.outbox)
+        self._page: StatusPage | None = None
+        if settings.status_port is not None:
+            pairing = Pairing.kept(settings.data_dir / "status_page.json")
+            self._page = StatusPage(settings.status_host, settings.status_port, pairing, self._lines)
 
     async def run(self) -> None:
         """Until cancelled. A part that fails by a mistake of ours takes the whole down, loudly."""
@@ -118,6 +129,9 @@ class Gateway:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.recorder.run())
                 group.create_task(self._watch_clock())
+                group.create_task(self._warnings.run())
+                if self._page is not None:
+                    group.create_task(self._page.run())
                 if self.uplink is not None:
                     group.create_task(self.uplink.run())
                 if self._sensors:
@@ -159,6 +173,7 @@ class Gateway:
 
     def _on_block(self, sensor: SensorSettings, spec: StreamSpec, block: SampleBlock) -> None:
         self.recorder.on_block(sensor.sensor, spec, block)
+        self._warnings.on_block(self.recorder.recording, self.recorder.exercise, sensor.sensor, spec, block)
         if self._live is None:
             return
         try:
@@ -169,6 +184,7 @@ class Gateway:
 
     def _on_event(self, sensor: SensorSettings, event: LinkEvent) -> None:
         _log.info("%s", event.what, extra={"sensor": str(sensor.sensor), "event": event.kind.value})
+        self._warnings.on_event(sensor, event)
         if event.kind is Event.RESYNCED:
             self.recorder.resynced(sensor.sensor, event.spans)
         elif event.kind is Event.DISCONNECTED:
@@ -228,7 +244,12 @@ class Gateway:
             "recording": None if recording is None else str(recording),
             "dropped_samples": self.recorder.dropped_samples,
             "sensors": [sensor.status() for sensor in self._sensors.values()],
+            "warnings": self._warnings.current(),
         }
+
+    def _lines(self) -> list[Line]:
+        online = self.uplink is not None and self.uplink.connected
+        return lines(self._status(), self.outbox.status(), online=online)
 
 
 class _Sensor:
@@ -284,7 +305,9 @@ class _Sensor:
             bound=self._settings.serial,
         )
         self._link = link
-        await link.run()
+        while True:  # the link ends when the sensor is refused
+            await link.run()
+            await asyncio.sleep(_REFUSED_AGAIN_S)
 
     async def free(self, boot: int, up_to: int) -> None:
         """Let the sensor forget what the outbox has synced, also of earlier boots; twice a minute is often enough."""

@@ -52,7 +52,8 @@ class GatewaySettings(BaseSettings):
     data_dir: the outbox, bonds and (unless key_file names another place) the outbox's key. radio: `native`,
     or `bumble:` and a bumble transport. sensors: the wearables of this home. exercise: what a recording is of
     when nobody says otherwise. open_on_motion: movement alone opens a recording. outbox_limit_mb: most that
-    may wait for the server.
+    may wait for the server. status_port, status_host: of the status page; without a port there is none, and
+    only this machine reaches it unless told otherwise.
     """
 
     model_config = SettingsConfigDict(
@@ -72,6 +73,8 @@ class GatewaySettings(BaseSettings):
     exercise: str | None = None
     open_on_motion: bool = True
     outbox_limit_mb: int = Field(default=2048, ge=1)
+    status_port: int | None = Field(default=None, ge=0, le=65535)
+    status_host: str = "127.0.0.1"
 
     def __init__(self, **values: Any) -> None:
         """Raises GatewaySettingsError, where pydantic would give a page."""

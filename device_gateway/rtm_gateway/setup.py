@@ -21,6 +21,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from rtm_gateway.drivers import DRIVERS, SampleBlock, StreamSpec
+from rtm_gateway.home_warnings import STATE as WORN
 from rtm_gateway.keys import load_or_create_key
 from rtm_gateway.link import LINK_ERRORS
 from rtm_gateway.nearby import BATTERY_LOW, NearbySensor, look
@@ -220,6 +221,7 @@ class _Setup:
         try:
             for identity, (sensor, _) in self._bound.items():
                 sensor.forget_in(outbox, identity)
+            outbox.put([], {WORN: None})  # the next recordings show how the sensors are worn from now on
         finally:
             outbox.close()
 
