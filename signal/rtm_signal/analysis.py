@@ -13,10 +13,12 @@ from rtm_signal.analysis_angle import angle_name, measure, reasons
 from rtm_signal.analysis_quality import qualities
 from rtm_signal.angle import Angle
 from rtm_signal.features import Motion, motion
+from rtm_signal.movement import Movement
 from rtm_signal.orientation import Orientation, orient
 from rtm_signal.recording import FloatArray, Recording
-from rtm_signal.repetitions import Movement, find_sets, learn
+from rtm_signal.repetitions import find_sets, learn
 from rtm_signal.repetitions_count import CountedSet, settle, total_range
+from rtm_signal.repetitions_prescribed import Prior, prior_of
 from rtm_signal.repetitions_timing import Timing, timings
 from rtm_signal.result import (
     Analysis,
@@ -58,8 +60,9 @@ def analyze(
     moved = motion([oriented.get(name, grid.sensors[name]) for name in choice.of])
     calibrated = _matching(calibration, choice.of)
     shown = {} if calibrated is None else _orientations(calibrated, choice.of)
-    known = _learn(calibrated, shown, calibration_repetitions, set(oriented))
-    found = find_sets(moved, trimmed=trimmed, known=known)
+    prior = prior_of(entry)
+    known = _learn(calibrated, shown, calibration_repetitions, set(oriented), prior)
+    found = find_sets(moved, trimmed=trimmed, known=known, prior=prior)
     counted = [settle(one, moved, trimmed=trimmed, known=known) for one in found]
     withheld = reasons(choice, entry, oriented)
     angle = None
@@ -99,12 +102,13 @@ def _learn(
     oriented: Mapping[str, Orientation],
     nominal: int | None,
     with_gyroscope: set[str],
+    prior: Prior | None,
 ) -> tuple[Movement, ...]:
     """What the calibration shows; nothing where its features would not compare with the recording's."""
     if calibrated is None or set(oriented) != with_gyroscope:
         return ()
     sources = [oriented.get(name, sensor) for name, sensor in calibrated.sensors.items()]
-    return learn(motion(sources), nominal)
+    return learn(motion(sources), nominal, prior)
 
 
 def _set(

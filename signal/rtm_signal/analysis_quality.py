@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from rtm_signal.features import Motion
+from rtm_signal.movement import Movement, weigh
 from rtm_signal.recording import FloatArray
-from rtm_signal.repetitions import Movement, weigh
 from rtm_signal.repetitions_count import CountedSet
 from rtm_signal.repetitions_tiling import cycles
 from rtm_signal.repetitions_timing import Timing

@@ -10,23 +10,24 @@ self-similarity can: what a repetition is where the movement repeats within it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtm_signal.features import Motion
+from rtm_signal.movement import FoundSet, Movement, likeness, same_axes, scale_of, weigh
 from rtm_signal.recording import FloatArray
-from rtm_signal.repetitions_period import candidate_periods
+from rtm_signal.repetitions_period import SHORTEST_S, candidate_periods, merged
+from rtm_signal.repetitions_prescribed import Prior, find_prescribed
 from rtm_signal.repetitions_single import lone, recognised
 from rtm_signal.repetitions_tiling import PHASES, Tiling, agreement, at_steps, bank, cycles, refine, tile
 from rtm_signal.segmentation import bouts, is_moving
 
-_RATE_WEIGHT = 0.6
-"""Turning rate beside posture, both brought to unit size: posture is the steadier, rate tells the
-direction."""
 _NEARLY = 0.12
 """A shorter period is preferred while its fit is this near to the best."""
+_CLEARLY = 1.5
+"""Ratio of periods, and of counts, above which one is a multiple of the other rather than the same."""
 _LEAST_FIT = 0.4
 """A set whose mean repetition tells less than this is no set: handling, walking about, fidgeting."""
 _LEAST_SAME_AXES = 0.5
@@ -56,39 +57,17 @@ _EDGE_PAD = 0.45
 one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Movement:
-    """One repetition as learned from a calibration (or from a set).
-
-    template: (PHASES, F) in the units of `weigh`; scale: of posture and rate; duration_s: of a usual one;
-    count: how many were found; pace_s: the calibration's length over its nominal count, where it holds
-    nothing but repetitions, else None.
-    """
-
-    template: FloatArray
-    scale: tuple[float, float]
-    duration_s: float
-    count: int
-    pace_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FoundSet:
-    """One set. start_s, end_s: (k,) s of each repetition; cycles: how many fit in a trimmed set, with
-    fractions."""
-
-    start_s: FloatArray
-    end_s: FloatArray
-    movement: Movement
-    fit: float
-    likeness: float
-    cycles: float
-
-
-def find_sets(motion: Motion, *, trimmed: bool = False, known: Sequence[Movement] = ()) -> list[FoundSet]:
+def find_sets(
+    motion: Motion,
+    *,
+    trimmed: bool = False,
+    known: Sequence[Movement] = (),
+    prior: Prior | None = None,
+) -> list[FoundSet]:
     """The sets of repetitions in `motion`, in time order.
 
     trimmed: all of it is one set, cut at its edges. known: the kinds of the movement that were calibrated.
+    prior: what the catalogue expects of a prescribed exercise.
     """
     if len(motion.t) < 8:
         return []
@@ -99,15 +78,39 @@ def find_sets(motion: Motion, *, trimmed: bool = False, known: Sequence[Movement
     if trimmed:
         one = _best(motion, moving, trimmed=True, known=known)
         found = [] if one is None else [one]
+    elif prior is not None:
+        found = find_prescribed(motion, prior, known)
     else:
-        for a, b in _with_margin(bouts(motion), motion):
-            found += _in_bout(motion.part(a, b), moving[a:b], known)
-        if not known:
-            found = _of_one_movement(found)
+        found = _in_bouts(motion, moving, known)
     if found:
         return found
     edges = lone(motion, moving, trimmed=trimmed)
     return [] if edges is None else [_lone_set(motion, *edges)]
+
+
+def _in_bouts(motion: Motion, moving: NDArray[np.bool_], known: Sequence[Movement]) -> list[FoundSet]:
+    """The sets of all bouts: of the calibrated movement, or else of the one that is repeated best."""
+    found: list[FoundSet] = []
+    others: list[FoundSet] = []
+    for a, b in _with_margin(bouts(motion), motion):
+        part = motion.part(a, b)
+        sets = _in_bout(part, moving[a:b], known)
+        if not known:
+            found += sets
+            continue
+        mine = _of_movement(sets, known)
+        found += mine or _recognised(part, moving[a:b], known)
+        others += [one for one in sets if not any(one is m for m in mine)]
+    if not known:
+        return _of_one_movement(found)
+    # Small or quick repetitions may resemble those found more than those calibrated.
+    found += _of_movement(others, [one.movement for one in found])
+    return sorted(found, key=lambda one: float(one.start_s[0]))
+
+
+def _of_movement(found: Sequence[FoundSet], known: Sequence[Movement]) -> list[FoundSet]:
+    """The sets that share the axes of a known movement."""
+    return [f for f in found if any(same_axes(f.movement, k) > _LEAST_SAME_AXES for k in known)]
 
 
 def _of_one_movement(found: list[FoundSet]) -> list[FoundSet]:
@@ -133,11 +136,11 @@ def _in_bout(part: Motion, moving: NDArray[np.bool_], known: Sequence[Movement])
     """The sets of one bout: two where a rest longer than a repetition parts them."""
     one = _best(part, moving, trimmed=False, known=known)
     if one is None:
-        return _recognised(part, moving, known)
+        return []
     spans = _with_margin(bouts(part, max_hold_s=one.movement.duration_s), part)
     parts = [_best(part.part(a, b), moving[a:b], trimmed=False, known=known) for a, b in spans]
     sets = [p for p in parts if p is not None and len(p.start_s) >= _LEAST_PARTED]
-    if len(sets) > 1:
+    if len(sets) > 1 and np.average([p.fit for p in sets], weights=[len(p.start_s) for p in sets]) > one.fit:
         return sets
     before = int(np.searchsorted(part.t, one.start_s[0]))
     after = int(np.searchsorted(part.t, one.end_s[-1]))
@@ -179,19 +182,26 @@ def tiled_with(part: Motion, moving: NDArray[np.bool_], movement: Movement) -> t
     return edges[:, 0], edges[:, 1]
 
 
-def learn(calibration: Motion, nominal: int | None = None) -> tuple[Movement, ...]:
+def learn(
+    calibration: Motion, nominal: int | None = None, prior: Prior | None = None
+) -> tuple[Movement, ...]:
     """The movement of a calibration recording, one of each kind it shows (slow, fast, small); () if none.
 
-    nominal: how many repetitions it is said to hold. It is a hint between periods, not a truth.
+    nominal: how many repetitions it is said to hold. It is a hint between periods, not a truth. prior: what
+    the catalogue expects.
     """
     moving = is_moving(calibration)
     if len(calibration.t) < 8 or not moving.any():
         return ()
+    if prior is not None and nominal != 1:
+        sets = find_prescribed(calibration, prior, nominal=nominal)
+        if sets:
+            return (sets[0].movement,)
     spans = _with_margin(bouts(calibration), calibration)
     whole = len(spans) == 1 and moving.mean() > 0.8 and bool(moving[[0, -1]].all())
     hint = _NOMINAL_WEIGHT if nominal and whole else 0.0
     length = float(calibration.t[-1] - calibration.t[0]) + 1 / calibration.rate_hz
-    scale, pace = _scale(calibration), length / nominal if nominal and whole else None
+    scale, pace = scale_of(calibration), length / nominal if nominal and whole else None
     kinds: list[Movement] = []
     for a, b in [] if nominal == 1 else spans:
         found = _candidates(calibration.part(a, b), moving[a:b], trimmed=whole, scale=scale)
@@ -201,18 +211,6 @@ def learn(calibration: Motion, nominal: int | None = None) -> tuple[Movement, ..
         if one is not None:
             kinds.append(replace(one.movement, pace_s=pace))
     return tuple(kinds) or (_single(calibration, moving),)
-
-
-def weigh(motion: Motion, scale: tuple[float, float]) -> FloatArray:
-    """(n, F) posture and rate side by side, each brought to unit size by `scale`."""
-    posture = motion.posture - motion.posture.mean(axis=0)
-    return np.column_stack([posture / scale[0], _RATE_WEIGHT * motion.rate / scale[1]])
-
-
-def _scale(motion: Motion) -> tuple[float, float]:
-    posture = motion.posture - motion.posture.mean(axis=0)
-    size = [float(np.sqrt((x**2).sum(axis=1).mean())) for x in (posture, motion.rate)]
-    return max(size[0], 1e-6), max(size[1], 1e-6)
 
 
 def _with_margin(spans: list[tuple[int, int]], motion: Motion) -> list[tuple[int, int]]:
@@ -230,7 +228,7 @@ def _single(motion: Motion, moving: NDArray[np.bool_]) -> Movement:
     """The whole of the movement as one repetition."""
     at = np.flatnonzero(moving)
     part = motion.part(int(at[0]), int(at[-1]) + 1)
-    scale = _scale(part)
+    scale = scale_of(part)
     signal = weigh(part, scale)
     template = cycles(signal, np.array([0]), np.array([len(signal) - 1]))[0]
     return Movement(template, scale, len(signal) / motion.rate_hz, 1)
@@ -239,16 +237,37 @@ def _single(motion: Motion, moving: NDArray[np.bool_]) -> Movement:
 def _best(
     part: Motion, moving: NDArray[np.bool_], *, trimmed: bool, known: Sequence[Movement]
 ) -> FoundSet | None:
-    scale = known[0].scale if known else _scale(part)
+    scale = known[0].scale if known else scale_of(part)
     found = _candidates(part, moving, trimmed=trimmed, scale=scale)
+    best = _chosen(found, part, moving, trimmed=trimmed, known=known)
+    if best is None or trimmed:
+        return best
+    # Beside quicker movement the true period may not be among the candidates, but its double is.
+    signal = weigh(part, scale)
+    for share in (2, 3):
+        period = best.movement.duration_s / share
+        one = (
+            _tiled(part, signal, moving, period, trimmed=False, scale=scale) if period > SHORTEST_S else None
+        )
+        if one is not None and len(one.start_s) > _CLEARLY * len(best.start_s):
+            found.append(one)
+    return _chosen(found, part, moving, trimmed=trimmed, known=known)
+
+
+def _chosen(
+    found: Sequence[FoundSet],
+    part: Motion,
+    moving: NDArray[np.bool_],
+    *,
+    trimmed: bool,
+    known: Sequence[Movement],
+) -> FoundSet | None:
+    """Of the tilings of one bout the one of the shortest period that is nearly the best."""
     alike = [max((likeness(f.movement, kind) for kind in known), default=0.0) for f in found]
-    found = [replace(f, likeness=a) for f, a in zip(found, alike, strict=True)]
-    if known:
-        good = [f for f in found if max(same_axes(f.movement, k) for k in known) > _LEAST_SAME_AXES]
-    else:
-        good = [f for f in found if f.fit > _LEAST_FIT and len(f.start_s) >= 2]
-    found = good or (found if trimmed else [])
-    return _shortest(found, [f.fit * _reach(f, part, moving) + f.likeness for f in found])
+    judged = [replace(f, likeness=a) for f, a in zip(found, alike, strict=True)]
+    good = [f for f in judged if f.fit > _LEAST_FIT and len(f.start_s) >= 2]
+    judged = good or (judged if trimmed else [])
+    return _shortest(judged, [f.fit * _reach(f, part, moving) + f.likeness for f in judged])
 
 
 def _reach(found: FoundSet, part: Motion, moving: NDArray[np.bool_]) -> float:
@@ -257,10 +276,18 @@ def _reach(found: FoundSet, part: Motion, moving: NDArray[np.bool_]) -> float:
     return float(share**_REACH_POWER)
 
 
-def _shortest(found: list[FoundSet], score: list[float]) -> FoundSet | None:
-    """The set of the shortest period whose score is nearly the best."""
-    near = [f for f, s in zip(found, score, strict=True) if s > max(score) - _NEARLY]
-    return min(near, key=lambda f: f.movement.duration_s, default=None)
+def _shortest(found: Sequence[FoundSet], score: Sequence[float]) -> FoundSet | None:
+    """The best set, or one of a clearly shorter period that holds as many more and scores nearly as well."""
+    if not found:
+        return None
+    ranked = sorted(zip(score, found, strict=True), key=lambda pair: -pair[0])
+    top, best = ranked[0]
+    for one_score, one in ranked[1:]:
+        shorter = best.movement.duration_s / one.movement.duration_s
+        more = len(one.start_s) / len(best.start_s)
+        if one_score > top - _NEARLY and shorter > _CLEARLY and more > _CLEARLY:
+            best = one
+    return best
 
 
 def _candidates(
@@ -268,7 +295,8 @@ def _candidates(
 ) -> list[FoundSet]:
     """The tilings of one bout, one for each candidate period."""
     signal = weigh(part, scale)
-    periods = candidate_periods(signal, part.rate_hz)
+    posture = signal[:, : part.posture.shape[1]]
+    periods = merged(candidate_periods(signal, part.rate_hz), candidate_periods(posture, part.rate_hz))
     found = [_tiled(part, signal, moving, float(p), trimmed=trimmed, scale=scale) for p in periods]
     return [f for f in found if f is not None]
 
@@ -361,29 +389,3 @@ def _as_set(
         likeness=0.0,
         cycles=len(edges) + outside / usual,
     )
-
-
-def likeness(one: Movement, other: Movement) -> float:
-    """Correlation of two movements, at the phase at which they agree best."""
-    a, b = one.template, other.template
-    if a.shape != b.shape:
-        return 0.0
-    turned = np.stack([np.roll(a, k, axis=0) for k in range(PHASES)])
-    size = np.sqrt((a**2).sum() * (b**2).sum())
-    return float(np.einsum("rkf,kf->r", turned, b).max() / max(size, 1e-12))
-
-
-def same_axes(one: Movement, other: Movement) -> float:
-    """0..1, whether two movements share their axes in the sensor frames, whatever their course in time."""
-    if one.template.shape != other.template.shape:
-        return 0.0
-    a, b = (_axes(m) for m in (one, other))
-    return float((a * b).sum() / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))
-
-
-def _axes(movement: Movement) -> FloatArray:
-    """(F, F) how the features go together, posture and rate each brought to unit size."""
-    posture = 4 * movement.template.shape[1] // 7
-    halves = np.split(movement.template, [posture], axis=1)
-    unit = np.concatenate([h / max(float(np.linalg.norm(h)), 1e-12) for h in halves], axis=1)
-    return np.asarray(unit.T @ unit)

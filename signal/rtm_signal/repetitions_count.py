@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtm_signal.features import Motion
+from rtm_signal.movement import FoundSet, Movement
 from rtm_signal.recording import FloatArray
-from rtm_signal.repetitions import FoundSet, Movement
 from rtm_signal.segmentation import is_moving
 
 _CUT_SIGMA = 0.6

@@ -9,7 +9,9 @@ from rtm_signal.recording import FloatArray
 
 SHORTEST_S, LONGEST_S = 0.5, 16.0
 """Quick ankle pumps, and a slow raise with a long hold."""
-_CANDIDATES = 8
+_CANDIDATES = 6
+_SAME = 0.06
+"""Two periods this near, as a log ratio, lead to the same tiling."""
 _EXCERPT_S = 240.0
 """Of a longer bout its middle is looked at: two dozen slow repetitions are enough to tell the period."""
 
@@ -37,3 +39,12 @@ def candidate_periods(signal: FloatArray, rate_hz: float) -> FloatArray:
     peaks = peaks[peaks >= SHORTEST_S * rate_hz]
     best = peaks[np.argsort(-likeness[peaks])][:_CANDIDATES]
     return np.asarray(np.sort(best) / rate_hz)
+
+
+def merged(some: FloatArray, more: FloatArray) -> FloatArray:
+    """Both lists of periods, ascending, those of `more` that are within 6 % of one of `some` left out.
+
+    The turning rate is blind to a slow exercise beside quick walking, posture to quick small movements.
+    """
+    new = [p for p in more if not len(some) or float(np.abs(np.log(some / p)).min()) > _SAME]
+    return np.sort(np.concatenate([some, np.array(new)]))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
@@ -69,22 +70,39 @@ def at_steps(signal: FloatArray, step: float) -> tuple[FloatArray, NDArray[np.in
     return np.asarray(signal[whole] * (1 - share) + signal[whole + 1] * share), whole
 
 
+_LENGTHS = np.arange(round(_SHORTEST * PHASES), round(_LONGEST * PHASES) + 1)
+"""Lengths, steps, of the stretches that could be a repetition."""
+_WINDOW = int(_LENGTHS[-1]) + 1
+
+
+def _stencils() -> NDArray[np.float32]:
+    """(lengths, PHASES, _WINDOW): S[l] @ window brings its first l steps to PHASES, as `cycles` does."""
+    at = _LENGTHS[:, None] * (np.arange(PHASES) + 0.5) / PHASES
+    return np.asarray(np.clip(1 - np.abs(at[..., None] - np.arange(_WINDOW)), 0, None), dtype=np.float32)
+
+
+_STENCIL = _stencils()
+_TEMPO = _TEMPO_COST * np.log(_LENGTHS / PHASES) ** 2
+
+
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """Every stretch of a signal that could be a repetition, brought to PHASES steps, once for all templates.
+    """Every stretch of a signal that could be a repetition: its start along the first axis, its length along
+    the second; once for all templates.
 
-    size: samples of the signal; moving: (size,) bool; first, span: (s,) start and length of each stretch;
-    shapes: (s, PHASES F) mean-free; energy: (s,); tempo: (s,) cost of its length; idle: (size - 1,) of a
-    step.
+    Bringing a stretch to PHASES steps is linear, so that a template, brought to the length instead, is
+    compared with all starts by one matrix product and no stretch is ever written out.
+
+    size: samples of the signal; moving: (size,) bool; windows: (m, _WINDOW F) from each start on; energy:
+    (m, lengths) of the stretch less its mean; fits: (m, lengths) bool, mostly on real samples; idle:
+    (size - 1,) cost of a step.
     """
 
     size: int
     moving: NDArray[np.bool_]
-    first: NDArray[np.int64]
-    span: NDArray[np.int64]
-    shapes: NDArray[np.float32]
+    windows: NDArray[np.float32]
     energy: NDArray[np.float32]
-    tempo: FloatArray
+    fits: NDArray[np.bool_]
     idle: FloatArray
 
 
@@ -93,36 +111,46 @@ def bank(signal: FloatArray, moving: NDArray[np.bool_], pad: int = 0) -> Bank:
 
     moving: (n,) bool. pad: so many samples at either end are made up; a repetition lies mostly on real ones.
     """
-    n = len(signal)
-    length = np.arange(round(_SHORTEST * PHASES), round(_LONGEST * PHASES) + 1)
-    start = np.arange(max(0, n - length[0]))
-    first, span = (a.ravel() for a in np.meshgrid(start, length, indexing="ij"))
-    real = np.minimum(first + span, n - 1 - pad) - np.maximum(first, pad)
-    inside = (first + span <= n - 1) & (real > 0.55 * span)
-    first, span = first[inside], span[inside]
-    narrow = np.asarray(signal, dtype=np.float32)
-    shapes = np.asarray(cycles(narrow, first, span).reshape(len(first), -1), dtype=np.float32)
-    energy = np.einsum("sk,sk->s", shapes, shapes)
-    tempo = _TEMPO_COST * np.log(span / PHASES) ** 2
-    return Bank(n, moving, first, span, shapes, energy, tempo, _idle_cost(moving, pad))
+    n, features = signal.shape
+    starts = max(0, n - int(_LENGTHS[0]))
+    narrow = np.pad(np.asarray(signal, dtype=np.float32), ((0, _WINDOW + 1), (0, 0)), mode="edge")
+    seen = sliding_window_view(narrow[: n + _WINDOW], _WINDOW, axis=0)[:starts]  # (m, F, _WINDOW)
+    start = np.arange(starts)[:, None]
+    real = np.minimum(start + _LENGTHS, n - 1 - pad) - np.maximum(start, pad)
+    fits = (start + _LENGTHS <= n - 1) & (real > 0.55 * _LENGTHS)
+    windows = np.ascontiguousarray(seen.transpose(0, 2, 1)).reshape(starts, _WINDOW * features)
+    return Bank(n, moving, windows, _energy(narrow, seen), fits, _idle_cost(moving, pad))
+
+
+def _energy(signal: NDArray[np.float32], seen: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(m, lengths) sum of squares of each stretch brought to PHASES steps, less its mean."""
+    m = len(seen)
+    square = np.einsum("nf,nf->n", signal, signal)
+    beside = np.einsum("nf,nf->n", signal[:-1], signal[1:])
+    own = np.einsum("lpw,lpw->lw", _STENCIL, _STENCIL)
+    next_to = 2 * np.einsum("lpw,lpw->lw", _STENCIL[..., :-1], _STENCIL[..., 1:])
+    total = sliding_window_view(square, _WINDOW)[:m] @ own.T
+    total += sliding_window_view(beside, _WINDOW - 1)[:m] @ next_to.T
+    mean = np.tensordot(seen, _STENCIL.mean(axis=1), axes=(2, 1))  # (m, F, lengths)
+    return np.asarray(total - PHASES * np.einsum("mfl,mfl->ml", mean, mean))
 
 
 def tile(stretches: Bank, template: FloatArray) -> NDArray[np.int64]:
-    """Edges (k, 2) of the repetitions of `template` (PHASES, F) in the signal of `stretches`."""
+    """Edges (k, 2) of the repetitions of `template` (PHASES, F), mean-free, in the signal of `stretches`."""
     n = stretches.size
-    if len(stretches.first) == 0:
+    if len(stretches.windows) == 0:
         return np.zeros((0, 2), np.int64)
-    along = stretches.shapes @ template.ravel().astype(np.float32)
+    stretched = np.einsum("lpw,pf->wfl", _STENCIL, template.astype(np.float32))
+    along = stretches.windows @ stretched.reshape(-1, len(_LENGTHS))
     own = float((template**2).sum())
     match = np.clip(along, 0, None) ** 2 / np.maximum(stretches.energy * own, 1e-12)
-    cost = 1 - match + stretches.tempo
-    good = (cost < 1.0) & (along > _LEAST_SIZE * own)
-    first, span = stretches.first[good], stretches.span[good]
+    cost = 1 - match + _TEMPO
+    first, which = np.nonzero((cost < 1.0) & (along > _LEAST_SIZE * own) & stretches.fits)
     step = np.arange(n - 1)
     graph = csr_matrix(
         (
-            np.concatenate([cost[good] + 1e-6, stretches.idle]),
-            (np.concatenate([first, step]), np.concatenate([first + span, step + 1])),
+            np.concatenate([np.maximum(cost[first, which], 0.0) + 1e-6, stretches.idle]),
+            (np.concatenate([first, step]), np.concatenate([first + _LENGTHS[which], step + 1])),
         ),
         shape=(n, n),
     )

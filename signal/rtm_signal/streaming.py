@@ -19,9 +19,10 @@ from vqf import VQF
 from rtm_signal import catalogue
 from rtm_signal.features import Motion
 from rtm_signal.features import motion as features_of
+from rtm_signal.movement import Movement
 from rtm_signal.orientation import orient
 from rtm_signal.recording import FloatArray, Recording, RecordingError
-from rtm_signal.repetitions import Movement, find_sets, learn, tiled_with
+from rtm_signal.repetitions import find_sets, learn, tiled_with
 from rtm_signal.segmentation import is_moving
 from rtm_signal.time_grid import to_grid
 
