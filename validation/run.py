@@ -10,21 +10,22 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from validation import angles, repetitions
+from validation import angles, repetitions, synthetic
+from validation.rows import Row, met
 from validation.shared_data import NOT_SET, data_dir
 
 from rtm_signal.analysis import PIPELINE_VERSION
 from rtm_signal.plot import plot
 
+ROOT = Path(__file__).resolve().parents[1]
 LAST = ROOT / "validation" / "last.json"
 PAGE = ROOT / "docs" / "validation.md"
 PICTURES = ROOT / "docs" / "validation"
 WORST = 3
+SYNTHETIC_SEEDS = (0, 1)
 NOISES = 2.0
 """Standard errors by which a figure may fall before it fails."""
 UNKNOWN_NOISE = 0.03
@@ -66,7 +67,7 @@ def main() -> int:
         sys.stderr.write(NOT_SET + "\n")
         return 1
     counted = repetitions.count_all(folder)
-    rows = repetitions.rows_of(counted) + repetitions.timing_rows() + angles.score(folder)
+    rows = repetitions.rows_of(counted) + angles.score(folder) + synthetic.score(SYNTHETIC_SEEDS)
     fallen = compare(rows, json.loads(LAST.read_text(encoding="utf-8")) if LAST.is_file() else {})
     PICTURES.mkdir(parents=True, exist_ok=True)
     pictures = _pictures(counted)
@@ -80,7 +81,7 @@ def main() -> int:
     return 0
 
 
-def compare(rows: Sequence[dict[str, Any]], last: dict[str, float]) -> list[str]:
+def compare(rows: Sequence[Row], last: dict[str, float]) -> list[str]:
     """The rows that are worse than `last` by more than their noise, in words."""
     fallen = []
     for row in rows:
@@ -91,12 +92,6 @@ def compare(rows: Sequence[dict[str, Any]], last: dict[str, float]) -> list[str]
         if sign * (row["figure"] - before) < -max(noise, 1e-9):
             fallen.append(f"{row['what']}: {row['figure']:.2f} after {before:.2f} {row['unit']}")
     return fallen
-
-
-def met(row: dict[str, Any]) -> bool:
-    """Whether the goal is reached."""
-    goal: float = row["goal"]
-    return bool(row["figure"] >= goal if row["more_is_better"] else row["figure"] <= goal)
 
 
 def _pictures(counted: Sequence[repetitions.Counted]) -> list[tuple[str, str]]:
@@ -112,7 +107,7 @@ def _pictures(counted: Sequence[repetitions.Counted]) -> list[tuple[str, str]]:
 
 
 def _page(
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[Row],
     counted: Sequence[repetitions.Counted],
     pictures: Sequence[tuple[str, str]],
 ) -> str:
