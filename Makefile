@@ -14,7 +14,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_NO_PROGRESS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test install test-tools lint types imports unit validate bench torture lock clean
+.PHONY: help demo test install test-tools lint types imports unit validate bench torture bluez-vm lock clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  +##' Makefile | sed 's/:.*##/ -/'
@@ -59,6 +59,9 @@ bench: .venv/.ready    ## speed, as ratios taken in one run
 
 torture: .venv/.ready  ## the long fault campaign and the long property runs
 	@$(RUN) benchmarks.torture $(ARGS)
+
+bluez-vm: .venv/.ready ## the gateway on a real BlueZ, in an emulated Debian (not part of `make test`)
+	@$(RUN) deploy.bluez_vm.run
 
 lock: .tools/.ready    ## resolve the dependencies anew
 	@$(UV) lock
