@@ -135,6 +135,7 @@ def identifiers(store: Store, tx: Tx, tenant: UUID, patient: UUID, identifiers_e
 
 
 def create_episode(
+    store: Store,
     tx: Tx,
     tenant: UUID,
     patient: UUID,
@@ -147,13 +148,15 @@ def create_episode(
     therapist_billed: bool = True,
     setup_on: date | None = None,
     device_basis: str | None = None,
+    title: str | None = None,
 ) -> UUID:
-    """An episode of care, in the patient's zone (IANA)."""
+    """An episode of care, in the patient's zone (IANA). title: what is treated, in plain words; encrypted."""
     _zone(timezone)
     episode = uuid4()
     tx.execute(
         "INSERT INTO episode (tenant_id, episode_id, patient_id, timezone, started, therapist_id, organ_system,"
-        " discipline, therapist_billed, setup_on, device_basis) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        " discipline, therapist_billed, setup_on, device_basis, title_enc)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             tenant,
             episode,
@@ -166,6 +169,7 @@ def create_episode(
             therapist_billed,
             setup_on,
             device_basis,
+            None if title is None else store.seal_text(tx, tenant, patient, "title_enc", title),
         ),
     )
     return episode

@@ -77,7 +77,14 @@ def make_clinic(
             store, tx, tenant, {"name": "Pat Example", "birth_date": "1960-02-29", "record_number": "R1"}
         )
         episode = enrol.create_episode(
-            tx, tenant, patient, timezone=zone, started=since.date(), therapist=therapist, device_basis="test"
+            store,
+            tx,
+            tenant,
+            patient,
+            timezone=zone,
+            started=since.date(),
+            therapist=therapist,
+            device_basis="test",
         )
         day = since.date() - timedelta(days=1)
         enrol.record_consent(tx, tenant, episode, therapist, valid_from=day)

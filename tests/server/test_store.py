@@ -108,6 +108,25 @@ def test_identifiers_are_ciphertext_until_opened(clinic: Clinic) -> None:
     assert opened["name"] == "Pat Example"
 
 
+def test_an_episodes_title_is_ciphertext_until_opened(clinic: Clinic) -> None:
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        key = (clinic.tenant, clinic.patient)
+        titles: list[str | None] = [None, "Rotator cuff repair, left"]
+        for title in titles:
+            episode = enrol.create_episode(
+                clinic.store, tx, *key, timezone="UTC", started=clinic.since.date(), title=title
+            )
+            row = tx.execute(
+                "SELECT title_enc FROM episode WHERE tenant_id = %s AND episode_id = %s", (key[0], episode)
+            ).fetchone()
+            assert row is not None
+            if title is None:
+                assert row["title_enc"] is None
+            else:
+                assert b"cuff" not in row["title_enc"]
+                assert clinic.store.open_text(tx, *key, "title_enc", row["title_enc"]) == title
+
+
 def test_an_erased_patient_cannot_be_read(clinic: Clinic) -> None:
     with clinic.store.tenant_tx(clinic.tenant) as tx:
         box = clinic.store.seal_text(tx, clinic.tenant, clinic.patient, "note_enc", "hurts")

@@ -16,6 +16,12 @@ from rtm_server.store import Store, Tx
 
 CLINIC_NAME = "Homestretch Demo Clinic"
 DEVICE_BASIS = "Simulated sensor of the demo: no device, never to be billed outside the demo."
+# In step with the diagnoses of `claims_data`.
+TITLES = {
+    "upper_arm": ("Shoulder impingement, right", "Subacromial decompression, right"),
+    "thigh": ("Total knee replacement, right", "Knee replacement and pain, right"),
+}
+PHONE = "518-555-0100"  # nobody's: 555-01xx is kept free for invention
 LONG_AGO = timedelta(days=400)
 
 
@@ -67,7 +73,7 @@ def create(store: Store, stories: tuple[PatientStory, ...], now: datetime) -> De
         )  # fmt: skip
         tx.execute(
             "UPDATE tenant SET practice = %s WHERE tenant_id = %s",
-            (Jsonb(claims_data.practice(therapist)), tenant),
+            (Jsonb({**claims_data.practice(therapist), "phone": PHONE}), tenant),
         )
         gateway = enrol.add_gateway(store, tx, tenant, label="the first patient's home")
         history_gateway = enrol.add_gateway(store, tx, tenant, label="history of the demo")
@@ -93,6 +99,11 @@ def _password() -> str:
     return "-".join(secrets.token_hex(2) for _ in range(3))
 
 
+def _title(story: PatientStory) -> str:
+    """What is treated, fitting the exercises of the plan (`story.placement`)."""
+    return TITLES[story.placement][story.number // 2 % 2]
+
+
 def _enrol_patient(
     store: Store, tx: Tx, tenant: UUID, therapist: UUID, story: PatientStory, now: datetime, gateway: UUID
 ) -> Home:
@@ -106,8 +117,8 @@ def _enrol_patient(
         },
     )  # fmt: skip
     episode = enrol.create_episode(
-        tx, tenant, patient, timezone=story.zone, started=story.started, therapist=therapist,
-        setup_on=story.started, device_basis=DEVICE_BASIS,
+        store, tx, tenant, patient, timezone=story.zone, started=story.started, therapist=therapist,
+        setup_on=story.started, device_basis=DEVICE_BASIS, title=_title(story),
     )  # fmt: skip
     enrol.record_consent(tx, tenant, episode, therapist, valid_from=story.started)
     enrol.record_plan(

@@ -195,6 +195,7 @@ def _patient(
     who = {"name": profile.name, "birth_date": profile.born, "record_number": f"HS-{20411 + 37 * number}"}
     patient = enrol.create_patient(store, tx, tenant, who)
     episode = enrol.create_episode(
+        store,
         tx,
         tenant,
         patient,
@@ -203,10 +204,7 @@ def _patient(
         therapist=therapist,
         setup_on=started,
         device_basis="invented for tests",
-    )
-    tx.execute(
-        "UPDATE episode SET title_enc = %s WHERE tenant_id = %s AND episode_id = %s",
-        (store.seal_text(tx, tenant, patient, "title_enc", profile.condition), tenant, episode),
+        title=profile.condition,
     )
     enrol.record_consent(tx, tenant, episode, therapist, valid_from=started)
     enrol.record_plan(

@@ -281,7 +281,7 @@ def test_what_people_type_is_inert(pages_store: Store, client: httpx.Client, own
     with pages_store.tenant_tx(tenant) as tx:
         who = {"name": EVIL, "birth_date": "1950-01-01", "record_number": "=cmd|' /C calc'!A0"}
         patient = enrol.create_patient(pages_store, tx, tenant, who)
-        episode = enrol.create_episode(tx, tenant, patient, timezone=ZONE, started=NOW.date())
+        episode = enrol.create_episode(pages_store, tx, tenant, patient, timezone=ZONE, started=NOW.date())
         enrol.prescribe(tx, tenant, episode, EVIL, valid_from=NOW.date(), repetitions=3)
     client.post("/sign-in", data={"email": own_house.therapist, "password": PASSWORD})
     for path in ("/", f"/p/{patient}", "/?q=" + EVIL):
