@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from homestretch import parent
 from rtm_gateway import app, outbox_database
 from rtm_gateway.outbox import Entry, Outbox
 from rtm_gateway.recorder import Recorder
@@ -64,5 +65,6 @@ MISTAKES: dict[str, Callable[[], None]] = {
 }
 
 if __name__ == "__main__":
+    parent.exit_with_parent()
     MISTAKES[sys.argv[1]]()
     asyncio.run(app.run(GatewaySettings()))

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from homestretch import parent
+
 TENANT = UUID(int=41)
 GATEWAY = UUID(int=42)
 
@@ -48,6 +50,7 @@ class GatewayProcess:
             "RTM_RADIO": radio,
             "RTM_SENSORS": json.dumps(told),
             "RTM_OPEN_ON_MOTION": "false",
+            parent.VARIABLE: "1",
         }
 
     def start(self) -> None:
@@ -57,6 +60,7 @@ class GatewayProcess:
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, *(own if self._mistake is None else wrong)],
+                stdin=subprocess.PIPE,  # it ends when this process does
                 stdout=output,
                 stderr=output,
                 env=self._environment,
@@ -87,10 +91,13 @@ class GatewayProcess:
 
     def _end(self, number: signal.Signals) -> None:
         process, self._process = self._process, None
-        if process is not None:
-            process.send_signal(number)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        if process is None:
+            return
+        process.send_signal(number)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
