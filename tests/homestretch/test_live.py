@@ -1,0 +1,71 @@
+"""What a simulated sensor feels reaches the patient's page: the count and the angle, live, over everything real."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from homestretch.demo import clinic as clinics
+from homestretch.demo.cohort import Dose, PatientStory
+from homestretch.demo.home import LiveHome, Remote, Wearing
+from homestretch.demo.patient_page import PatientPage
+from homestretch.demo.run import free_http_port, wait_for_pages
+from homestretch.demo.standing import standing
+from rtm_firmware_sim import body
+from rtm_signal.recording_file import write_recording
+
+EXERCISE, PLACEMENT = "shoulder_abduction", "upper_arm"
+REPETITIONS = 4
+SPEED = 4.0
+
+
+def _story() -> PatientStory:
+    started = datetime.now(UTC).date() - timedelta(days=2)
+    return PatientStory(
+        0, "Liv", "Live", date(1950, 1, 1), "America/New_York", "live", started, PLACEMENT,
+        (Dose(EXERCISE, 1, 10),), (), (), (),
+    )  # fmt: skip
+
+
+@pytest.mark.timeout(240)
+def test_count_and_angle_reach_the_page_of_a_signed_in_patient(tmp_path: Path) -> None:
+    motion = body.exercise(EXERCISE, repetitions=REPETITIONS, rate_hz=50.0, seed=3, placements=(PLACEMENT,))
+    path = tmp_path / "worn.csv"
+    write_recording(path, motion.recording)
+    port = free_http_port(None)
+    with standing(http_port=port) as platform:
+        clinic = clinics.create(platform.store, (_story(),), datetime.now(UTC))
+        platform.start("serve")
+        wait_for_pages(port)
+        wearing = Wearing(clinic.tenant, clinic.gateway, clinic.homes[0].sensor, PLACEMENT, path, EXERCISE)
+        home = LiveHome(platform, "live", wearing)
+        home.start_gateway()
+        remote = Remote(platform.mqtt_url, clinic.gateway)
+        try:
+            assert remote.wait_online(60)
+        finally:
+            remote.close()
+        patient = PatientPage(port, clinic.sign_ins[1])
+        recording = patient.start(EXERCISE)
+        home.start_wearable(speed=SPEED)
+        counts: list[int] = []
+        angles: list[float] = []
+        names: list[str] = []
+        for event in patient.follow(recording, 120):
+            names.append(event.name)
+            if event.name == "count":
+                counts.append(int(str(event.data["count"])))
+            elif event.name == "angle":
+                angles.append(float(str(event.data["angle_deg"])))
+            if counts and counts[-1] >= REPETITIONS - 1:
+                break
+        words = platform.children.running[home.gateway_process].last_words(10)
+        assert names[0] == "waiting", words
+        assert counts == sorted(counts), "a count goes up"
+        assert counts, words
+        assert counts[-1] >= REPETITIONS - 1, words
+        assert max(angles) - min(angles) > 40, "an arm that is lifted tilts"
+        patient.stop(recording)
+        assert [event.name for event in patient.follow(recording, 30)] == ["closed"]
