@@ -145,16 +145,63 @@ def test_another_boot_and_a_cut_frame_fail_the_crc() -> None:
     assert decoder.counters.crc == 2
 
 
-def test_flash_frames_follow_the_read() -> None:
+def read_end(*frames: bytes, count: int | None = None, crc: int | None = None) -> bytes:
+    samples = b"".join(frame[6:-2] for frame in frames)
+    told = len(samples) // 12 if count is None else count
+    return b"\xc6\x01\x00" + struct.pack("<II", told, zlib.crc32(samples) if crc is None else crc)
+
+
+def read_begun(boot: int = 3, first: int = 70_000, tick: int = 5_000_000_000) -> HomestretchDecoder:
     decoder = HomestretchDecoder(7)
     decoder.begin(7, 200_000, 0, 0)
-    decoder.reading(3, 70_000, 5_000_000_000)
+    decoder.reading(boot, first, tick)
+    return decoder
+
+
+def test_flash_frames_follow_the_read() -> None:
+    decoder = read_begun()
     decoder.feed(CONTROL, b"\x86\x01\x00" + struct.pack("<II", 70_010, 20), 0)
-    (block,) = decoder.feed(FLASH, hs_frame(3, 70_010, 5_000_000_000 + 3277, 20), 0)
+    frame = hs_frame(3, 70_010, 5_000_000_000 + 3277, 20)
+    assert decoder.feed(FLASH, frame, 0) == [], "samples wait for the CRC over all of them"
+    (block,) = decoder.feed(CONTROL, read_end(frame), 1)
+    assert decoder.read_proved
     assert (block.boot, block.first, block.tick) == (3, 70_010, 5_000_003_277)
     assert block.flags == Flag.FLASH
-    assert decoder.feed(FLASH, hs_frame(3, 70_010, 5_000_000_000 + 3277, 20), 0) == []
+    assert decoder.feed(FLASH, frame, 0) == []
+    decoder.reading(3, 70_010, 5_000_003_277)
+    decoder.feed(FLASH, frame, 0)
+    assert decoder.feed(CONTROL, read_end(frame), 0) == []
     assert decoder.counters.duplicate == 20
+
+
+def test_a_read_with_a_wrong_crc_gives_no_sample_and_can_be_read_again() -> None:
+    decoder = read_begun()
+    frame = hs_frame(3, 70_000, 5_000_000_000, 5)
+    decoder.feed(FLASH, frame, 0)
+    assert decoder.feed(CONTROL, read_end(frame, crc=1), 0) == []
+    assert not decoder.read_proved
+    assert decoder.counters.crc == 1
+    decoder.reading(3, 70_000, 5_000_000_000)
+    decoder.feed(FLASH, frame, 0)
+    assert [len(block.values) for block in decoder.feed(CONTROL, read_end(frame), 0)] == [5]
+
+
+def test_frames_that_come_after_the_end_of_the_read_are_waited_for() -> None:
+    """The two characteristics may overtake each other in an operating system."""
+    decoder = read_begun()
+    frames = [hs_frame(3, 70_000 + i, 5_000_000_000 + 328 * i) for i in range(3)]
+    decoder.feed(FLASH, frames[0], 0)
+    assert decoder.feed(CONTROL, read_end(*frames), 0) == []
+    assert decoder.feed(FLASH, frames[1], 0) == []
+    assert [b.first for b in decoder.feed(FLASH, frames[2], 0)] == [70_000, 70_001, 70_002]
+
+
+def test_a_read_cut_short_keeps_the_frames_their_own_crc_proves() -> None:
+    decoder = read_begun()
+    decoder.feed(FLASH, hs_frame(3, 70_000, 5_000_000_000, 4), 0)
+    decoder.reconnected()
+    blocks = decoder.feed(CONTROL, b"\x85\x01\x00", 9)
+    assert [(b.boot, b.first, len(b.values), b.flags) for b in blocks] == [(3, 70_000, 4, Flag.FLASH)]
 
 
 # Polar

@@ -13,6 +13,7 @@ import contextlib
 import socket
 import struct
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def test_bleakheart_reads_an_h10(monkeypatch: pytest.MonkeyPatch) -> None:
             assert all(kind == "ACC" for kind, _, _ in frames)
             assert {row for _, _, rows in frames for row in rows} == {(500, -250, 1000)}
             # The stamp is that of the last sample: it advances by the samples of its own frame.
-            for (_, before, _), (_, after, rows) in zip(frames, frames[1:], strict=False):
+            for (_, before, _), (_, after, rows) in pairwise(frames):
                 assert after - before == pytest.approx(len(rows) * 1e7, rel=0.01)
             assert not sensor.streaming("2")
 
@@ -145,7 +146,9 @@ def test_polar_python_reads_a_verity_sense(monkeypatch: pytest.MonkeyPatch) -> N
                 await client.stop_acc_stream()
                 await client.stop_gyro_stream()
         for frame in accelerations:
-            assert np.abs(np.array(frame.data) - [500, -250, 1000]).max() <= 1.5  # mg, truncated by the client
+            assert (
+                np.abs(np.array(frame.data) - [500, -250, 1000]).max() <= 1.5
+            )  # mg, truncated by the client
         for frame in rates:
             assert np.abs(np.array(frame.data) - np.degrees([0.5, -0.25, 1.0])).max() < 0.07
         measured = [(sample.x, sample.y, sample.z) for sample in fields.data]
@@ -266,7 +269,9 @@ def test_a_movesense_client_by_address_and_end_of_name(monkeypatch: pytest.Monke
                         pass
                     return answer
 
-                assert await ask(b"\x08\x6c" + struct.pack("<Q", 1_700_000_000_000_000)) == b"\x01\x6c\xc8\x00"
+                assert (
+                    await ask(b"\x08\x6c" + struct.pack("<Q", 1_700_000_000_000_000)) == b"\x01\x6c\xc8\x00"
+                )
                 hello = await ask(b"\x00\x63")
                 assert hello[3:].split(b"\0")[0] == sensor.serial.encode()
                 assert len(hello[3:].split(b"\0")) == 6, "five strings, each ended by NUL"
@@ -315,15 +320,13 @@ def test_a_witmotion_client_that_subscribes_late_and_never_unlocks(monkeypatch: 
             assert device is not None
             async with BleakClient(device) as client:
                 await asyncio.sleep(3.0)
-                buffer = bytearray()
+                buffer, header = bytearray(), b"\x55"
                 frames: list[bytes] = []
 
                 def received(_: Any, data: bytearray) -> None:
                     for byte in data:  # as the maker's client does: byte by byte from the header on
                         buffer.append(byte)
-                        if len(buffer) == 1 and buffer[0] != 0x55:
-                            del buffer[0]
-                        elif len(buffer) == 2 and buffer[1] not in (0x61, 0x71):
+                        if not header.startswith(buffer[:1]) or buffer[1:2] not in (b"", b"a", b"q"):
                             del buffer[0]
                         elif len(buffer) == 20:
                             frames.append(bytes(buffer))
