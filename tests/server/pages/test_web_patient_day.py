@@ -52,6 +52,58 @@ def test_start_count_stop(
     assert commands.sent[-1] == ("stop", own_house.gateway, recording, None)
 
 
+def test_a_set_survives_a_restart_of_the_pages(
+    patient: httpx.Client, own_house: House, hub: LiveHub, commands: RecordedCommands
+) -> None:
+    path = patient.post("/today/start", data={"exercise": "pendulum"}).headers["location"]
+    recording = UUID(path.rpartition("/")[2])
+    hub.closed(recording)  # as if a new process had never heard of it
+    assert "Your set is running" in patient.get("/today").text
+    assert patient.post("/today/start", data={"exercise": "pendulum"}).headers["location"] == path
+    assert "Waiting for your sensor" in patient.get(path).text
+    hub.closed(recording)
+    assert patient.post(f"{path}/stop").status_code == 303
+    assert commands.sent == [
+        ("start", own_house.gateway, recording, "pendulum"),
+        ("stop", own_house.gateway, recording, None),
+    ]
+    assert "Your set is running" not in patient.get("/today").text
+    assert patient.get(path).status_code == 404
+
+
+def test_a_set_that_has_arrived_is_open_no_more(
+    patient: httpx.Client, own_house: House, commands: RecordedCommands
+) -> None:
+    """The gateway closed it after idle minutes; the page was not there to stop it."""
+    path = patient.post("/today/start", data={"exercise": "pendulum"}).headers["location"]
+    recording = UUID(path.rpartition("/")[2])
+    with own_house.store.tenant_tx(own_house.tenant) as tx:
+        tx.execute(
+            "INSERT INTO recording (tenant_id, recording_id, patient_id, episode_id, gateway_id, opened_at,"
+            " closed_at, closed_by, revision, manifest, zone, simulated) VALUES (%s, %s, %s, %s, %s, now(), now(),"
+            " 'idle', 1, '{}', 'UTC', false)",
+            (own_house.tenant, recording, own_house.patient, own_house.episode, own_house.gateway),
+        )
+    assert "Your set is running" not in patient.get("/today").text
+    again = patient.post("/today/start", data={"exercise": "pendulum"}).headers["location"]
+    assert again != path
+    assert [what for what, *_ in commands.sent] == ["start", "start"]
+
+
+def test_a_set_that_could_not_begin_is_forgotten(
+    patient: httpx.Client, commands: RecordedCommands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise UnavailableError("Out of reach.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(commands, "start", refuse)
+        refused = patient.post("/today/start", data={"exercise": "pendulum"})
+        assert refused.status_code == 503
+        assert "Your set is running" not in refused.text
+    assert patient.post("/today/start", data={"exercise": "pendulum"}).status_code == 303
+
+
 def test_events_follow_count_and_angle(patient: httpx.Client, own_house: House, hub: LiveHub) -> None:
     path = patient.post("/today/start", data={"exercise": "pendulum"}).headers["location"]
     recording = UUID(path.rpartition("/")[2])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID, uuid4
 
@@ -15,6 +16,7 @@ from fastapi import APIRouter, Form, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
+from rtm_server.store import Tx
 from rtm_server.web import clinic, trail
 from rtm_server.web.errors import (
     ConflictError,
@@ -83,19 +85,26 @@ def start(request: Request, svc: Svc, who: Who, form: Annotated[StartForm, Form(
         if not any(dose.exercise == form.exercise and dose.due(item.today(now)) for dose in doses):
             raise InvalidError("This exercise is not part of today's plan.")
         homes = repository.gateways(tx, who.tenant, item.episode, now)
-        recording = uuid4()
-        trail.note(tx, who, "set_started", patient, {"recording": str(recording)})
-    try:
-        if not homes:
-            raise ConflictError("No sensor is assigned to you yet. Please call your clinic.")
-        running = svc.hub.running(who.tenant, patient, frozenset(homes))
-        if running is not None:
-            return RedirectResponse(f"/today/set/{running}", status_code=303)
-        svc.commands.start(homes[0], recording, form.exercise)
-    except PageError as problem:
+        tx.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"set|{patient}",))
+        running = _running(svc, tx, who, homes, now)
+        begun = None
+        if homes and running is None:
+            begun = OpenSet(uuid4(), who.tenant, patient, homes[0], form.exercise)
+            repository.remember_set(tx, begun, now)
+            trail.note(tx, who, "set_started", patient, {"recording": str(begun.recording)})
+    if running is not None:
+        return RedirectResponse(f"/today/set/{running}", status_code=303)
+    if begun is None:
+        problem: PageError = ConflictError("No sensor is assigned to you yet. Please call your clinic.")
         return _day(request, svc, who, problem=problem)
-    svc.hub.opened(OpenSet(recording, who.tenant, patient, homes[0], form.exercise))
-    return RedirectResponse(f"/today/set/{recording}", status_code=303)
+    try:
+        svc.commands.start(begun.gateway, begun.recording, form.exercise)
+    except PageError as refused:
+        with svc.store.tenant_tx(who.tenant) as tx:
+            repository.forget_set(tx, who.tenant, patient, begun.recording)
+        return _day(request, svc, who, problem=refused)
+    svc.hub.opened(begun)
+    return RedirectResponse(f"/today/set/{begun.recording}", status_code=303)
 
 
 @router.get("/today/set/{recording}")
@@ -130,6 +139,7 @@ def stop(request: Request, svc: Svc, who: Who, recording: UUID) -> Response:
         except PageError as problem:
             return _day(request, svc, who, problem=problem)
         with svc.store.tenant_tx(who.tenant) as tx:
+            repository.forget_set(tx, who.tenant, own(who), recording)
             trail.note(tx, who, "set_stopped", own(who), {"recording": str(recording)})
     svc.hub.closed(recording)
     return RedirectResponse("/today?note=stopped", status_code=303)
@@ -153,8 +163,7 @@ def _day(
     with svc.store.tenant_tx(who.tenant) as tx:
         at = clinic.clinic(tx, who.tenant)
         item = clinic.episode_of(svc.store, tx, who.tenant, patient)
-        homes = frozenset(repository.gateways(tx, who.tenant, item.episode, now))
-        running = svc.hub.running(who.tenant, patient, homes)
+        running = _running(svc, tx, who, repository.gateways(tx, who.tenant, item.episode, now), now)
         day = repository.load(svc.store, tx, at, patient, now, running)
         trail.note(tx, who, "own_day_read", patient)
     values = {
@@ -166,6 +175,19 @@ def _day(
     return svc.pages.render(request, "today.html", values, 200 if problem is None else problem.status)
 
 
+def _running(svc: Services, tx: Tx, who: Actor, homes: Sequence[UUID], now: datetime) -> UUID | None:
+    """The recording this patient has open; one that has arrived is open no more, whoever missed its end."""
+    patient = own(who)
+    kept = repository.open_set(tx, who.tenant, patient, now)
+    if kept is not None:
+        return kept.recording
+    heard = svc.hub.running(who.tenant, patient, frozenset(homes))
+    if heard is not None and repository.stored(tx, who.tenant, patient, heard) is not None:
+        svc.hub.closed(heard)
+        return None
+    return heard
+
+
 def _set(svc: Services, who: Actor, recording: UUID) -> LiveSet:
     """A set of this patient: started here, heard of from one of the patient's gateways, or stored already."""
     patient, now = own(who), svc.now()
@@ -174,6 +196,9 @@ def _set(svc: Services, who: Actor, recording: UUID) -> LiveSet:
         arrived = repository.stored(tx, who.tenant, patient, recording)
         homes = repository.gateways(tx, who.tenant, item.episode, now)
         doses = clinic.doses(tx, who.tenant, [item.episode])[item.episode]
+        kept = repository.open_set(tx, who.tenant, patient, now)
+    if kept is not None and kept.recording == recording and svc.hub.set_of(recording) is None:
+        svc.hub.opened(kept)  # started before this process, or in another
     opened = svc.hub.set_of(recording)
     mine = opened is not None and opened.tenant == who.tenant and opened.patient == patient
     home = opened.gateway if mine and opened is not None else None

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from rtm_server.store import Store, Tx
 from rtm_server.web import adherence, clinic
 from rtm_server.web.clinic import Clinic, Episode
+from rtm_server.web.live import OpenSet
 from rtm_server.web.today.views import Day, Task
 
 _GATEWAYS = """
@@ -33,6 +34,22 @@ LEFT JOIN LATERAL (
     ORDER BY n.analysis_no DESC LIMIT 1) a ON true
 WHERE r.tenant_id = %(tenant)s AND r.recording_id = %(recording)s AND r.patient_id = %(patient)s
 """
+
+# What nobody stopped is over when its recording has arrived, at the latest after LONGEST_SET.
+_OPEN = """
+SELECT o.recording_id, o.gateway_id, o.exercise FROM open_set o
+WHERE o.tenant_id = %(tenant)s AND o.patient_id = %(patient)s AND o.opened_at > %(since)s
+  AND NOT EXISTS (SELECT 1 FROM recording r
+                  WHERE r.tenant_id = o.tenant_id AND r.recording_id = o.recording_id)
+ORDER BY o.opened_at DESC, o.recording_id LIMIT 1
+"""
+_REMEMBER = """
+INSERT INTO open_set (tenant_id, recording_id, patient_id, gateway_id, exercise, opened_at)
+VALUES (%(tenant)s, %(recording)s, %(patient)s, %(gateway)s, %(exercise)s, %(now)s)
+"""
+LONGEST_SET = timedelta(
+    hours=3
+)  # a gateway closes after five idle minutes: longer is a set nobody heard of again
 
 
 def load(store: Store, tx: Tx, at: Clinic, patient: UUID, now: datetime, open_recording: UUID | None) -> Day:
@@ -101,3 +118,36 @@ def stored(tx: Tx, tenant: UUID, patient: UUID, recording: UUID) -> tuple[str | 
     """(exercise, repetitions) of a recording of this patient that has arrived; None when it has not."""
     row = tx.execute(_RECORDING, {"tenant": tenant, "recording": recording, "patient": patient}).fetchone()
     return None if row is None else (row["exercise"], row["repetitions"])
+
+
+def open_set(tx: Tx, tenant: UUID, patient: UUID, now: datetime) -> OpenSet | None:
+    """The set this patient has started on a page, by this process or another, and not stopped."""
+    values = {"tenant": tenant, "patient": patient, "since": now - LONGEST_SET}
+    row = tx.execute(_OPEN, values).fetchone()
+    if row is None:
+        return None
+    return OpenSet(row["recording_id"], tenant, patient, row["gateway_id"], row["exercise"])
+
+
+def remember_set(tx: Tx, running: OpenSet, now: datetime) -> None:
+    """Keep a set that begins, in place of any before it."""
+    tx.execute(
+        "DELETE FROM open_set WHERE tenant_id = %s AND patient_id = %s", (running.tenant, running.patient)
+    )
+    values = {
+        "tenant": running.tenant,
+        "recording": running.recording,
+        "patient": running.patient,
+        "gateway": running.gateway,
+        "exercise": running.exercise,
+        "now": now,
+    }
+    tx.execute(_REMEMBER, values)
+
+
+def forget_set(tx: Tx, tenant: UUID, patient: UUID, recording: UUID) -> None:
+    """A set that was stopped, or never began."""
+    tx.execute(
+        "DELETE FROM open_set WHERE tenant_id = %s AND patient_id = %s AND recording_id = %s",
+        (tenant, patient, recording),
+    )
