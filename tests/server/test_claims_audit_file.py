@@ -69,7 +69,7 @@ def test_everything_a_reviewer_asks_for(billed: Billed) -> None:
     assert all(each["first"].endswith("-05:00") for each in counted)
     assert all(each["source"] == ["homestretch, wrist"] for each in counted)
     (rest,) = [each for each in record["data_days"] if not each["counted"]]
-    assert rest["why_not"]
+    assert rest["doubts"] == ["the same samples were received before under another name"]
     assert {each["recording"] for each in record["chunks"]} == {each["recording"] for each in counted}
     assert record["device"]["regulatory_basis"] == "test"
     assert record["consent"][0]["recorded_by"] == "Thea"
@@ -182,6 +182,31 @@ def test_who_may(billed: Billed) -> None:
     other = make_clinic(clinic.store)
     with pytest.raises(ClaimsError, match="no such claim line"):
         audit_file(clinic.store, other.tenant, billed.line, actor=furnish(other), now=NOW)
+
+
+def test_a_day_in_doubt_that_a_person_released_is_shown_with_its_doubt(billed: Billed) -> None:
+    """The second day arrived three weeks late: the rules hold the line, a person releases it with a reason."""
+    clinic = make_clinic(billed.clinic.store)
+    clerk = furnish(clinic)
+    for day, late in ((0, timedelta(hours=1)), (1, timedelta(days=21))):
+        opened, boot = MORNING + timedelta(days=day), next(clinic.boots)
+        values = squat_like(1400 + 50 * day, 50.0)
+        recording = send_recording(clinic, values, opened=opened, boot=boot, received=opened + late)
+        analyse(clinic.store, clinic.tenant, recording)
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        said = ledger.evaluation(tx, clinic.tenant, clinic.episode, date(2026, 5, 1))
+        (found,) = said["lines"]
+        assert found["decision"] == "hold"
+        draft = lifecycle.draft(clinic.episode, found, said["rules_version"])
+        reason = "the sensor was without a network until the 24th"
+        line = lifecycle.approve(tx, clinic.tenant, clerk, draft, reason=reason, at=NOW)
+    made = audit_file(clinic.store, clinic.tenant, line, actor=clerk, now=LATER)
+    days = json.loads(unpack(made.packed)["data_days.json"])
+    assert [(each["day"], each["counted"], bool(each["doubts"])) for each in days] == [
+        ("2026-03-02", True, False),
+        ("2026-03-03", True, True),
+    ]
+    assert audit_check.check(made.packed)["ok"]
 
 
 def test_plots_hold_what_was_measured() -> None:

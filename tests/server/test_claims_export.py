@@ -316,7 +316,7 @@ def test_nothing_readable_in_the_database_and_the_trail(database: Database, clin
     with clinic.store.tenant_tx(clinic.tenant) as tx:
         assert audit.check(tx, clinic.tenant).first_bad is None
         actions = [row["action"] for row in tx.execute("SELECT action FROM audit ORDER BY entry_no")]
-    assert actions == ["claim_line_approved", "claim_line_exported", "claims_exported"]
+    assert actions == ["claim_line_released", "claim_line_exported", "claims_exported"]
 
 
 def _number_and_fail(tx: Tx, clinic: Clinic) -> None:

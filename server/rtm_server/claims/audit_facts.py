@@ -191,13 +191,16 @@ def _recordings(tx: Tx, tenant: UUID, row: Mapping[str, Any]) -> list[Record]:
         if day is not None and not row["period_from"] <= day <= row["period_to"]:
             continue
         why = _why_not(each, simulated_counts=row["simulated_counts"])
-        counted = not why and day is not None and day.isoformat() in wanted
+        possible = each["artefact_reason"] is None and each["first_at"] is not None
+        possible &= row["simulated_counts"] or not each["simulated"]
+        counted = possible and not why and day is not None and day.isoformat() in wanted
         if not counted and not why:
             why = [f"the line does not count {day}"]
         local = ZoneInfo(each["zone"])
         found.append(
             {
-                "day": _day(day), "counted": counted, "why_not": why, "recording": str(each["recording_id"]),
+                "day": _day(day), "counted": counted, "possible": possible, "doubts": why,
+                "recording": str(each["recording_id"]),
                 "exercise": each["exercise"], "zone": each["zone"], "place": each["place"],
                 "first": _at(each["first_at"], local), "last": _at(each["last_at"], local),
                 "received": each["received_at"].isoformat(), "source": each["sources"] or [],
@@ -207,6 +210,11 @@ def _recordings(tx: Tx, tenant: UUID, row: Mapping[str, Any]) -> list[Record]:
                 "result": each["result"],
             }
         )  # fmt: skip
+    # A day that a held line counts although every reading of it is in doubt: a person decided so, and it is shown.
+    certain = {each["day"] for each in found if each["counted"]}
+    for each in found:
+        each["counted"] |= each["possible"] and each["day"] in wanted - certain
+        del each["possible"]
     return found
 
 

@@ -179,6 +179,14 @@ def _days(facts: Facts) -> Iterable[Flowable]:
         ),
         (0.7, 0.9, 1.3, 1.3, 1.1, 0.95, 0.35, 0.4),
     )  # fmt: skip
+    doubtful = [each for each in counted if each["doubts"]]
+    if doubtful:
+        yield _text("Counted on a person's decision, although in doubt", "small-heading")
+        yield _table(
+            ("Day", "First reading", "The doubt"),
+            ([each["day"], _when(each["first"]), "; ".join(each["doubts"])] for each in doubtful),
+            (0.9, 1.9, 4.2),
+        )
     rest = [each for each in record["data_days"] if not each["counted"]]
     if rest:
         yield _text("Recordings of the period that do not count", "small-heading")
@@ -186,7 +194,7 @@ def _days(facts: Facts) -> Iterable[Flowable]:
             ("Day", "Exercise", "First reading", "Why not"),
             (
                 [each["day"] or "-", (each["exercise"] or "free").replace("_", " "), _when(each["first"]) or "-",
-                 "; ".join(each["why_not"])]
+                 "; ".join(each["doubts"])]
                 for each in rest
             ),
             (0.9, 1.3, 1.9, 2.9),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -88,9 +89,20 @@ def export_all(store: Store, month: date, form: Form, out: Path, *, now: datetim
             done.append(export_month(store, tenant, month, form, now=now))
         except ClaimsError as problem:
             failed.append({"clinic": str(tenant), "why": str(problem)})
-    documents = [document for each in done for document in each.documents]
-    files = [document.summary for document in documents]
-    manifest = {
+    manifest = manifest_of(month, form, done, failed)
+    out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for document in (document for each in done for document in each.documents):
+        _write(out / document.name, document.content)
+    _write(out / "manifest.json", manifest_text(manifest))
+    return manifest
+
+
+def manifest_of(
+    month: date, form: Form, done: Sequence[Exported], failed: Sequence[Mapping[str, str]] = ()
+) -> dict[str, Any]:
+    """What `manifest.json` says: totals, every file with its hash, who and when, what was left out and why."""
+    files = [document.summary for each in done for document in each.documents]
+    return {
         "month": f"{month:%Y-%m}",
         "format": form,
         "rows": sum(each["rows"] for each in files),
@@ -104,14 +116,13 @@ def export_all(store: Store, month: date, form: Form, out: Path, *, now: datetim
             for one in done
             for each in one.left_out
         ],
-        "failed": failed,
+        "failed": list(failed),
     }
-    out.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for document in documents:
-        _write(out / document.name, document.content)
-    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    _write(out / "manifest.json", text.encode())
-    return manifest
+
+
+def manifest_text(manifest: Mapping[str, Any]) -> bytes:
+    """The file `manifest.json`."""
+    return (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _freeze(

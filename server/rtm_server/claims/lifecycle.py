@@ -139,7 +139,7 @@ def approve(tx: Tx, tenant: UUID, actor: UUID, line: Draft, *, reason: str, at: 
     _note(tx, tenant, made_id, "approved", actor, reason, at)
     move(tx, tenant, rivals, "withdrawn", actor=actor, reason=f"{line.code} was released instead", at=at)
     audit.append(
-        tx, tenant, "claim_line_approved", actor=actor, subject=made_id,
+        tx, tenant, "claim_line_released", actor=actor, subject=made_id,
         detail={"code": line.code, "service_date": line.service_date.isoformat(), "decision": line.decision},
     )  # fmt: skip
     return made_id

@@ -17,6 +17,7 @@ from rtm_server.errors import ServerError
 from rtm_server.settings import Settings
 from rtm_server.store import Store
 from rtm_server.web import errors, health, wording
+from rtm_server.web.billing import claims_endpoints as claims
 from rtm_server.web.billing import endpoints as billing
 from rtm_server.web.guard import Guard
 from rtm_server.web.identity import endpoints as identity
@@ -73,7 +74,7 @@ def create_app(
         commands=commands or NoCommands(),
         now=now,
     )
-    for module in (health, identity, worklist, patient, today, billing):
+    for module in (health, identity, worklist, patient, today, billing, claims):
         app.include_router(module.router)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(web.allowed_hosts), www_redirect=False)
     app.add_middleware(Guard, https=web.https)

@@ -4,6 +4,7 @@ Pure ASGI, so streams (server-sent events) pass through untouched.
 """
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,11 @@ def own_origin(headers: Mapping[str, str], *, scheme: str) -> bool:
     return parts.scheme == scheme and parts.netloc == headers.get("host", "")
 
 
+# A payer's remittance is the one file people send us; a large practice's month is a few hundred kilobytes.
+UPLOADS = re.compile(r"/billing/\d{4}-\d{2}/responses")
+UPLOAD_BODY = 4_000_000
+
+
 @dataclass(frozen=True)
 class Guard:
     """ASGI middleware. `max_body` in bytes; no form of ours comes near it."""
@@ -97,11 +103,12 @@ class Guard:
             await _refuse(send_with_headers, 403, "This form did not come from a page of this site.")
             return
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > self.max_body:
+        limit = UPLOAD_BODY if UPLOADS.fullmatch(scope["path"]) else self.max_body
+        if not length.isdigit() or int(length) > limit:
             await _refuse(send_with_headers, 413, "This request is too large.")
             return
         try:
-            await self.app(scope, _bounded(receive, self.max_body), send_with_headers)
+            await self.app(scope, _bounded(receive, limit), send_with_headers)
         except Exception as error:  # whatever it was, its message may hold what nobody should read in a log
             log.error("a request failed: %s at %s", type(error).__name__, _where(error))  # noqa: TRY400 - as above
             if not started:

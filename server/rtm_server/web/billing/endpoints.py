@@ -80,7 +80,7 @@ def export(svc: Svc, who: Who, month: str) -> Response:
 def show(request: Request, svc: Svc, who: Who, month: str, released: int = 0) -> Response:
     """The page."""
     note = f"Released {plural(released, 'line')}." if 0 < released < 100_000 else None
-    return _page(request, svc, who, first_of(month), note=note)
+    return month_page(request, svc, who, first_of(month), note=note)
 
 
 @router.get("/billing/{month}/lines/{key}")
@@ -95,7 +95,7 @@ def show_line(request: Request, svc: Svc, who: Who, month: str, key: str) -> Res
             raise NotFoundError
         trail.note(tx, who, "claim_line_read", item.episode, {"code": item.line.code})
     facts = evidence.items(item.evidence, item.doubts)
-    page = LinePage(first, item.line, facts, item.rules_version, now, at.zone)
+    page = LinePage(first, item.line, facts, item.rules_version, now, at.zone, item.stored is not None)
     return svc.pages.render(request, "billing_line.html", {"page": page})
 
 
@@ -127,11 +127,8 @@ def _release(
             found = repository.load(svc.store, tx, clinic.clinic(tx, who.tenant), first, now).found
             chosen = [_chosen(found.get(key), state) for key in dict.fromkeys(keys)]
             repository.release(tx, who, chosen, reason, now)
-            for item in chosen:
-                detail = {"code": item.line.code, "service_date": item.line.service_date.isoformat()}
-                trail.note(tx, who, "claim_line_released", item.episode, detail)
     except (InvalidError, ConflictError) as problem:
-        return _page(request, svc, who, first, problem=problem)
+        return month_page(request, svc, who, first, problem=problem)
     return RedirectResponse(f"/billing/{first:%Y-%m}?released={len(chosen)}", status_code=303)
 
 
@@ -151,10 +148,11 @@ def _chosen(item: Found | None, state: State) -> Found:
     return item
 
 
-def _page(
+def month_page(
     request: Request, svc: Services, who: Actor, first: date, *, note: str | None = None,
     problem: PageError | None = None,
 ) -> Response:  # fmt: skip
+    """The month with what has just happened on top."""
     now = svc.now()
     with svc.store.tenant_tx(who.tenant) as tx:
         at = clinic.clinic(tx, who.tenant)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from rtm_billing import RULES_VERSION, evaluate
 from rtm_server import ledger
+from rtm_server.claims import errors as claims_errors
+from rtm_server.claims import lifecycle
 from rtm_server.enrol import user_name
 from rtm_server.ledger import Doubtful
 from rtm_server.store import Store, Tx
@@ -19,7 +20,7 @@ from rtm_server.web.billing.views import Line, Month, NotBillable, OpenPeriod, S
 from rtm_server.web.clinic import Clinic, Episode
 from rtm_server.web.errors import ConflictError
 from rtm_server.web.policy import Actor
-from rtm_server.web.wording import full_day, plural
+from rtm_server.web.wording import full_day, plural, sentence
 
 # Every episode that was open at some time of the month or of the two before, whose windows may end in it.
 _EPISODES = """
@@ -40,17 +41,6 @@ LEFT JOIN app_user u ON u.tenant_id = v.tenant_id AND u.user_id = v.actor_id
 WHERE l.tenant_id = %(tenant)s AND l.service_date BETWEEN %(first)s AND %(last)s
   AND l.state NOT IN ('rejected', 'withdrawn')
 """
-_RELEASE = """
-INSERT INTO claim_line (tenant_id, line_id, episode_id, code, units, modifiers, service_date, period_from,
-                        period_to, decision, reasons, evidence, rules_version, created_at)
-VALUES (%(tenant)s, %(id)s, %(episode)s, %(code)s, %(units)s, %(modifiers)s, %(service_date)s, %(from)s,
-        %(to)s, %(decision)s, %(reasons)s, %(evidence)s, %(rules)s, %(now)s)
-ON CONFLICT DO NOTHING RETURNING line_id
-"""
-_EVENT = """
-INSERT INTO claim_line_event (tenant_id, line_id, event_no, state, actor_id, reason, at)
-VALUES (%(tenant)s, %(id)s, 1, 'approved', %(actor)s, %(reason)s, %(now)s)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +52,7 @@ class Found:
     evidence: Mapping[str, Any]
     rules_version: str
     doubts: Sequence[Doubtful] = ()
+    stored: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +83,7 @@ def load(store: Store, tx: Tx, at: Clinic, first: date, now: datetime) -> Evalua
         result: Mapping[str, Any] = evaluate(case)
         doubts = ledger.doubtful(case["data"])
         for fresh in _evaluated(item, result, doubts):
-            if first <= fresh.line.service_date <= last:
+            if first <= fresh.line.service_date <= last and not _stood_for(fresh, found):
                 found.setdefault(fresh.line.key, fresh)
         not_billable += [
             NotBillable(item.name, item.record_number, entry["code"], _period(entry["period"]), entry["why"])
@@ -140,7 +131,8 @@ def _evaluated(item: Episode, result: Mapping[str, Any], doubts: Sequence[Doubtf
             reasons=tuple(entry["reasons"]),
         )
         inside = [each for each in doubts if period[0] <= each.on <= period[1]]
-        yield Found(line, item.episode, entry["evidence"], result["rules_version"], inside)
+        more = {name: entry[name] for name in ("replaces", "correction") if name in entry}
+        yield Found(line, item.episode, {**entry["evidence"], **more}, result["rules_version"], inside)
 
 
 def _open(item: Episode, result: Mapping[str, Any], first: date, last: date) -> list[OpenPeriod]:
@@ -189,35 +181,35 @@ def _stored(
             released_at=row["at"],
             release_reason=row["reason"] or None,
         )
-        found[line.key] = Found(line, row["episode_id"], row["evidence"], row["rules_version"])
+        found[line.key] = Found(
+            line, row["episode_id"], row["evidence"], row["rules_version"], stored=row["line_id"]
+        )
     return found
+
+
+def _stood_for(fresh: Found, found: Mapping[str, Found]) -> bool:
+    """Whether a released line stands instead of this one, which then never goes out beside it."""
+    return any(
+        each.stored is not None
+        and each.episode == fresh.episode
+        and each.line.period == fresh.line.period
+        and fresh.line.code in (each.evidence.get("instead_of") or ())
+        for each in found.values()
+    )
 
 
 def release(tx: Tx, who: Actor, chosen: Sequence[Found], reason: str, now: datetime) -> None:
     """Approve lines in this person's name. All or none; a line taken by somebody else is a ConflictError."""
     for item in chosen:
         line = item.line
-        values = {
-            "tenant": who.tenant,
-            "id": uuid4(),
-            "episode": item.episode,
-            "code": line.code,
-            "units": line.units,
-            "modifiers": list(line.modifiers),
-            "service_date": line.service_date,
-            "from": line.period[0],
-            "to": line.period[1],
-            "decision": line.decision,
-            "reasons": list(line.reasons),
-            "evidence": json.dumps(item.evidence, default=str),
-            "rules": item.rules_version,
-            "actor": who.user,
-            "reason": reason,
-            "now": now,
-        }
-        if tx.execute(_RELEASE, values).fetchone() is None:
-            raise ConflictError("One of these lines was released in the meantime. Nothing was changed.")
-        tx.execute(_EVENT, values)
+        draft = lifecycle.Draft(
+            item.episode, line.code, line.units, line.modifiers, line.service_date, line.period, line.decision,
+            line.reasons, item.evidence, item.rules_version,
+        )  # fmt: skip
+        try:
+            lifecycle.approve(tx, who.tenant, who.user, draft, reason=reason, at=now)
+        except claims_errors.ConflictError as problem:
+            raise ConflictError(f"{sentence(str(problem))}. Nothing was changed.") from None
 
 
 def _key(episode: UUID, code: str, period: tuple[date, date]) -> str:

@@ -158,3 +158,4 @@ class LinePage:
     rules_version: str
     as_of: datetime
     zone: str
+    released: bool = False
