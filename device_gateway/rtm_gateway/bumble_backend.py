@@ -34,8 +34,8 @@ from bleak.exc import (
 from bumble import att, core, gatt_client, hci
 from bumble.device import Connection, ConnectionParametersPreferences, Device, Peer
 
+from rtm_gateway.bond import BondLostError
 from rtm_gateway.bumble_adapter import Adapter, BumbleScanner, Details, words
-from rtm_gateway.radio import BondLostError
 
 __all__ = ["Adapter", "BumbleClient", "BumbleScanner", "uuid_text"]
 

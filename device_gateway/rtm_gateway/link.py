@@ -22,6 +22,7 @@ from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.device import BLEDevice
 from bleak.exc import BleakBluetoothNotAvailableError, BleakError
 
+from rtm_gateway.bond import BondLostError
 from rtm_gateway.boot_number import boots_by_clock
 from rtm_gateway.clock import DeviceClocks, WallClock, wall_clock
 from rtm_gateway.drivers.driver import (
@@ -39,7 +40,7 @@ from rtm_gateway.drivers.port import NoAnswerError, Port
 from rtm_gateway.drivers.reply import Reply
 from rtm_gateway.link_event import Event, LinkEvent, LinkPolicy, Span
 from rtm_gateway.overwritten import overwritten
-from rtm_gateway.radio import BondLostError, Radio
+from rtm_gateway.radio import Radio
 from rtm_gateway.rate import RateWatch
 from rtm_gateway.unwrap import Coverage
 

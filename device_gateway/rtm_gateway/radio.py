@@ -15,11 +15,9 @@ from bleak.backends.scanner import AdvertisementData
 from bleak.exc import BleakError
 from bleak_retry_connector import BleakClientWithServiceCache, establish_connection
 
+from rtm_gateway.bond import BondLostError
+
 Found = tuple[BLEDevice, AdvertisementData]
-
-
-class BondLostError(BleakError):
-    """The sensor no longer knows the key of our bond; forget it with `unpair()` and pair again."""
 
 
 class Radio(ABC):

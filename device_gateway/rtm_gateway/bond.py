@@ -1,0 +1,9 @@
+"""A bond that the sensor has forgotten, whichever back end found it out."""
+
+from __future__ import annotations
+
+from bleak.exc import BleakError
+
+
+class BondLostError(BleakError):
+    """The sensor no longer knows the key of our bond; forget it with `unpair()` and pair again."""
