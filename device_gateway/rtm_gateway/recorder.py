@@ -179,7 +179,7 @@ class Recorder:
         self._away.discard(sensor)
         for name, boot, first, last in lost:
             self._lose(StreamKey(sensor, name, boot), [(first, last + 1)])
-        if self._life.opened_by == "memory":
+        if self._life.opened_by == "memory" and not self._waits_for():
             self.close("idle")
 
     def watch(self, on: bool) -> None:
@@ -198,8 +198,11 @@ class Recorder:
 
     def is_idle(self, now_s: float) -> bool:
         """Nobody moved for five minutes, nor while a sensor of the recording was out of range, for all we know."""
-        waits_for = self._away & {key.sensor for key, _, _ in self._life.spans()}
-        return self._life.is_idle(now_s, AWAY_S if waits_for else IDLE_S)
+        return self._life.is_idle(now_s, AWAY_S if self._waits_for() else IDLE_S)
+
+    def _waits_for(self) -> set[UUID]:
+        """Sensors of the open recording whose memories may hold more of it."""
+        return self._away & {key.sensor for key, _, _ in self._life.spans()}
 
     # --- to the outbox -----------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from rtm_gateway.recording_life import IDLE_S, RecordingLife
 from rtm_gateway.sealer import Sealer
 from rtm_signal.chunk import Channel
 
-TENANT, GATEWAY, SENSOR, BOOT = (UUID(int=n) for n in range(31, 35))
+TENANT, GATEWAY, SENSOR, OTHER, BOOT = (UUID(int=n) for n in range(31, 36))
 CHANNELS = tuple(Channel(name, "m/s2", 0.01) for name in ("ax", "ay", "az"))
 SPEC = StreamSpec("imu", CHANNELS, 100.0, "int16", 32768.0)
 
@@ -62,13 +62,15 @@ def start(outbox: Outbox, clock: Clock) -> Start:
     return recorder
 
 
-def feed(recorder: Recorder, first: int, n: int, *, moving: bool = False, memory: bool = False) -> None:
+def feed(
+    recorder: Recorder, first: int, n: int, *, moving: bool = False, memory: bool = False, of: UUID = SENSOR
+) -> None:
     values = np.zeros((n, 3), np.int16)
     values[:, 2] = 981
     if moving:
         values[:, 0] = np.rint(500 * np.sin(np.arange(n) / 8))
     flags = Flag.FLASH if memory else Flag.NONE
-    recorder.on_block(SENSOR, SPEC, SampleBlock("imu", 1, first, values, first * 328, 32768.0, first, flags))
+    recorder.on_block(of, SPEC, SampleBlock("imu", 1, first, values, first * 328, 32768.0, first, flags))
 
 
 def test_a_sensor_out_of_range_holds_its_recording_open(start: Start, clock: Clock) -> None:
@@ -130,6 +132,18 @@ def test_after_a_restart_the_open_recording_waits_for_its_sensor(start: Start, c
     assert not again.is_idle(clock.now + IDLE_S)
     again.resynced(SENSOR, [])
     assert again.is_idle(clock.now + IDLE_S)
+
+
+def test_one_sensors_memory_is_one_recording_whoever_else_comes_back_meanwhile(start: Start) -> None:
+    recorder = start()
+    recorder.add_sensor(OTHER, "thigh", has_flash=True)
+    feed(recorder, 0, 100, memory=True)
+    opened = recorder.recording
+    recorder.resynced(OTHER, [])
+    feed(recorder, 100, 100, memory=True)
+    assert recorder.recording == opened is not None
+    recorder.resynced(SENSOR, [])
+    assert recorder.recording is None
 
 
 def test_opening_and_closing_are_told(start: Start) -> None:
