@@ -31,6 +31,7 @@ from rtm_signal.result import (
     Withheld,
 )
 from rtm_signal.time_grid import GriddedRecording, to_grid
+from rtm_signal.units_check import check_units
 
 PIPELINE_VERSION = "1.0"
 """Changes whenever a result may change."""
@@ -56,6 +57,8 @@ def analyze(
     entry = catalogue.get(exercise)
     grid = to_grid(recording)
     choice = sensor_choice.choose(grid.sensors, entry)
+    doubts = [d for d in check_units(grid) if d.sensor in choice.of]
+    grid = _without_gyroscopes(grid, {d.sensor for d in doubts if d.channel == "gyr"})
     oriented = _orientations(grid, choice.of)
     moved = motion([oriented.get(name, grid.sensors[name]) for name in choice.of])
     calibrated = _matching(calibration, choice.of)
@@ -64,7 +67,7 @@ def analyze(
     known = _learn(calibrated, shown, calibration_repetitions, set(oriented), prior)
     found = find_sets(moved, trimmed=trimmed, known=known, prior=prior)
     counted = [settle(one, moved, trimmed=trimmed, known=known) for one in found]
-    withheld = reasons(choice, entry, oriented)
+    withheld = [Withheld("rom_deg", doubt.why) for doubt in doubts] or reasons(choice, entry, oriented)
     angle = None
     if not withheld:
         angle = measure(choice, entry, oriented, shown, _matching(pose, choice.of))
@@ -88,6 +91,12 @@ def analyze(
 
 def _orientations(grid: GriddedRecording, names: Sequence[str]) -> dict[str, Orientation]:
     return {n: orient(grid.sensors[n]) for n in names if grid.sensors[n].gyr is not None}
+
+
+def _without_gyroscopes(grid: GriddedRecording, names: set[str]) -> GriddedRecording:
+    """A gyroscope whose numbers cannot be right is worse than none: the count stands without it."""
+    sensors = {n: replace(s, gyr=None) if n in names else s for n, s in grid.sensors.items()}
+    return replace(grid, sensors=sensors)
 
 
 def _matching(other: Recording | None, names: Sequence[str]) -> GriddedRecording | None:

@@ -188,3 +188,13 @@ def test_values_that_are_no_numbers_are_bridged_not_believed(curls: Recording) -
     assert result.angle_series is not None
     assert not result.angle_series.valid.all()
     assert abs(result.repetitions - 6) <= 1
+
+
+@pytest.mark.parametrize(("acc", "gyr", "unit"), [(1 / 9.81, 1.0, "in g"), (1.0, 180 / np.pi, "deg/s")])
+def test_wrong_units_are_named_and_withheld(curls: Recording, acc: float, gyr: float, unit: str) -> None:
+    s = curls.sensors["wrist"]
+    assert s.gyr is not None
+    result = analyze(Recording({"wrist": SensorRecording(s.t, acc * s.acc, gyr * s.gyr)}), "biceps_curl")
+    assert result.rom_deg.median is None
+    assert any(unit in w.why for w in result.withheld)
+    assert abs(result.repetitions - 6) <= 1
