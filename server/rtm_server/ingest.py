@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -20,9 +20,10 @@ import psycopg
 import structlog
 from paho.mqtt.client import Client, MQTTMessage
 
-from rtm_server import ingest_store, metrics
+from rtm_server import audit, ingest_store, metrics
 from rtm_server.ack_journal import AckJournal
-from rtm_server.ingest_items import Message, Read, Refusal, read_message
+from rtm_server.crypto import tenant_place
+from rtm_server.ingest_items import Message, Read, Refusal, read_kept, read_message
 from rtm_server.mqtt import RECEIVE_MAXIMUM, connect
 from rtm_server.settings import Settings
 from rtm_server.store import Store, Unavailable
@@ -31,6 +32,10 @@ from rtm_signal import wire
 log = structlog.get_logger(__name__)
 
 _BACK_OFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_WAITING = "SELECT quarantine_id FROM quarantine WHERE tenant_id = %s ORDER BY received_at, quarantine_id"
+_KEPT = """
+SELECT gateway_id, ciphertext, received_at FROM quarantine WHERE tenant_id = %s AND quarantine_id = %s
+"""
 _UNKNOWN_GATEWAY = "This gateway is not enrolled or was revoked."
 
 
@@ -50,6 +55,15 @@ class Group:
 
     acks: dict[UUID, wire.Ack]
     committed: list[tuple[UUID, str]]
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What became of the items of a quarantine that were fed in again."""
+
+    stored: int = 0
+    duplicate: int = 0
+    refused: int = 0
 
 
 class Ingest:
@@ -178,6 +192,31 @@ def commit_group(store: Store, messages: Sequence[Message], now: datetime) -> Gr
             for result, n in outcome.counts.items():
                 metrics.INGEST_ITEMS.labels(result).inc(n)
     return group
+
+
+def replay_quarantine(store: Store, tenant: UUID) -> Replayed:
+    """Feed every item kept aside in again, as of when it came; for after what was wrong with it was put right.
+
+    Each by itself and idempotent: what is stored already counts as a duplicate, what is refused again stays as it is.
+    """
+    done = Replayed()
+    with store.tenant_tx(tenant) as tx:
+        waiting = [row["quarantine_id"] for row in tx.execute(_WAITING, (tenant,))]
+    for item in waiting:
+        with store.tenant_tx(tenant) as tx:
+            row = tx.execute(_KEPT, (tenant, item)).fetchone()
+            if row is None:
+                continue
+            place = tenant_place(tenant, f"quarantine|{item}")
+            data = store.tenant_key(tx, tenant).open(row["ciphertext"], place)
+        items = read_kept(row["gateway_id"], tenant, data)
+        for outcome in _commit_tenant(store, tenant, items, row["received_at"]):
+            done.stored += outcome.counts.get("stored", 0)
+            done.duplicate += outcome.counts.get("duplicate", 0)
+            done.refused += len(outcome.refused)
+    with store.tenant_tx(tenant) as tx:
+        audit.append(tx, tenant, "quarantine.replayed", detail=asdict(done))
+    return done
 
 
 def _commit_tenant(

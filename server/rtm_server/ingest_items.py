@@ -14,6 +14,7 @@ from uuid import UUID
 from rtm_signal import chunk as chunks
 from rtm_signal import wire
 
+_BATCH: Final = b"HSB1"  # how a batch begins (docs/reference/mqtt.md)
 # Indices and times are stored as signed 64-bit integers (docs/reference/database.md).
 _MAX_INDEX: Final = (1 << 63) - 1
 # A wrong clock is stored and flagged (1970, +40 days); what is no calendar date at all cannot be.
@@ -70,6 +71,14 @@ def read_message(message: Message, tenant: UUID) -> list[Read]:
     except wire.WireError as error:
         return [_unreadable(message.gateway, message.payload, "corrupt_batch", str(error))]
     return [_read_item(message.gateway, tenant, item) for item in items]
+
+
+def read_kept(gateway: UUID, tenant: UUID, data: bytes) -> list[Read]:
+    """An item as quarantine keeps it: by itself, or a whole message that was no batch."""
+    if data.startswith(_BATCH):
+        return read_message(Message(gateway, data), tenant)
+    kind = wire.MANIFEST if data.startswith(b"{") else wire.CHUNK
+    return [_read_item(gateway, tenant, wire.Item(kind, data))]
 
 
 def unreadable_key(data: bytes) -> str:

@@ -105,6 +105,47 @@ def test_a_sensor_that_nobody_wears_is_refused(clinic: Clinic) -> None:
     assert [why for _, why in ack.refused] == ["The sensor was assigned to nobody at that time."]
 
 
+def test_what_was_put_right_can_be_fed_in_again(clinic: Clinic) -> None:
+    """A sensor was worn before anybody wrote it down: its data are kept, and stored once it is assigned."""
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        spare = enrol.add_sensor(tx, clinic.tenant, "homestretch")
+        patient = enrol.create_patient(
+            clinic.store, tx, clinic.tenant, {"name": "Kim Example", "birth_date": "1950-01-01"}
+        )
+        episode = enrol.create_episode(
+            clinic.store, tx, clinic.tenant, patient, timezone=clinic.zone, started=OPENED.date()
+        )
+    stream = chunks.stream_id(spare, "imu")
+    sent = make_chunks(clinic, squat_like(750, 50.0), opened=OPENED, boot=1, stream=stream)
+    commit(clinic, make_batch(clinic, *sent), Message(clinic.gateway, b"no batch"))
+    assert ingest.replay_quarantine(clinic.store, clinic.tenant) == ingest.Replayed(refused=4)
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        assert count(tx, "quarantine") == 4, "refused again, kept once"
+        kept = tx.execute("SELECT min(received_at) AS at FROM quarantine").fetchone()
+        enrol.assign(tx, clinic.tenant, spare, episode, "wrist", assigned_from=OPENED)
+    assert ingest.replay_quarantine(clinic.store, clinic.tenant) == ingest.Replayed(stored=3, refused=1)
+    assert ingest.replay_quarantine(clinic.store, clinic.tenant) == ingest.Replayed(duplicate=3, refused=1)
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        assert count(tx, "chunk") == 3
+        stored = tx.execute("SELECT DISTINCT patient_id, received_at FROM chunk").fetchall()
+        noted = tx.execute("SELECT count(*) AS n FROM audit WHERE action = 'quarantine.replayed'").fetchone()
+    assert kept is not None
+    assert stored == [{"patient_id": patient, "received_at": kept["at"]}], "as of when it came, not of today"
+    assert noted == {"n": 3}
+
+
+def test_a_kept_manifest_is_fed_in_again(clinic: Clinic) -> None:
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        tx.execute("UPDATE assignment SET assigned_from = now() + interval '1 day'")
+    manifest = make_manifest(clinic, opened=OPENED, boot=1, last=249)
+    sent = make_chunks(clinic, squat_like(250, 50.0), opened=OPENED, boot=1)
+    assert not commit(clinic, make_batch(clinic, manifest.to_json(), *sent)).committed
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        tx.execute("UPDATE assignment SET assigned_from = %s", (OPENED - timedelta(days=1),))
+    assert ingest.replay_quarantine(clinic.store, clinic.tenant) == ingest.Replayed(stored=2)
+    assert state_of(clinic) == [("complete", 1)]
+
+
 def test_a_chunk_at_rest_is_ciphertext(clinic: Clinic) -> None:
     (sent,) = make_chunks(clinic, squat_like(100, 50.0), opened=OPENED, boot=1)
     commit(clinic, make_batch(clinic, sent))
