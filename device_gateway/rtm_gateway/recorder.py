@@ -162,7 +162,7 @@ class Recorder:
         _log.info("recording closed", extra={"recording": str(self._life.recording), "by": by})
         self._rest_first = by == "stop"
         self._chunks += self._sealer.flush()
-        manifest = self._life.close(by, datetime.now(UTC))
+        manifest = self._life.close(by, datetime.now(UTC), time.monotonic())
         if manifest is not None:
             self._manifests.append(manifest)
         self._life_changed = True

@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
+from rtm_gateway.clock import TRUSTED_AFTER_NS
 from rtm_gateway.stored_spans import StreamKey
 from rtm_gateway.unwrap import Coverage
 from rtm_signal.chunk import stream_id
@@ -22,6 +23,7 @@ from rtm_signal.wire import Manifest, ManifestStream
 
 IDLE_S: Final = 300.0
 """Five minutes without movement close a recording (docs/architecture.md)."""
+_TRUSTED: Final = datetime.fromtimestamp(TRUSTED_AFTER_NS // 10**9, UTC)
 _KEPT: Final = 20
 """Closed recordings that late data or losses may still revise."""
 
@@ -45,6 +47,7 @@ class _Recording:
     closed_at: datetime | None = None
     closed_by: str = ""
     revision: int = 0
+    opened_s: float | None = None  # monotonic; None after a restart of the gateway
     shares: dict[StreamKey, _Share] = field(default_factory=dict)
 
 
@@ -96,7 +99,7 @@ class RecordingLife:
         """Open a recording; one that is open already goes on (Start may still name its exercise)."""
         self._moved_s = now_s
         if self._open is None:
-            self._open = _Recording(recording or uuid4(), exercise, by, at)
+            self._open = _Recording(recording or uuid4(), exercise, by, at, opened_s=now_s)
         elif exercise is not None and self._open.exercise is None:
             self._open.exercise = exercise
         return self._open.id
@@ -145,12 +148,20 @@ class RecordingLife:
                 revised.append(self._manifest(each, each.closed_at))
         return revised
 
-    def close(self, by: str, at: datetime) -> Manifest | None:
-        """Close the open recording: its manifest, None when nothing is open. Empty ones leave no trace."""
+    def close(self, by: str, at: datetime, now_s: float | None = None) -> Manifest | None:
+        """Close the open recording: its manifest, None when nothing is open. Empty ones leave no trace.
+
+        One that was opened before the gateway's clock was set (a machine without a battery clock starts in
+        1970) is dated back from `at` by the monotonic clock, or by as little as can be if that was lost.
+        """
         recording, self._open = self._open, None
         if recording is None or not recording.shares:
             return None
         recording.closed_at, recording.closed_by = at, by
+        if recording.opened_at < _TRUSTED <= at:
+            now_s, opened_s = now_s or 0.0, recording.opened_s
+            lasted_s = 0.0 if opened_s is None else max(now_s - opened_s, 0.0)
+            recording.opened_at = at - timedelta(seconds=lasted_s)
         self._closed = [*self._closed[-_KEPT + 1 :], recording]
         return self._manifest(recording, at)
 
