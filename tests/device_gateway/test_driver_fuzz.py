@@ -378,25 +378,37 @@ def test_a_flipped_bit_costs_one_frame() -> None:
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e9])
 def test_impossible_floats_are_dropped(bad: float) -> None:
-    decoder = MovesenseDecoder()
+    decoder = MovesenseDecoder(rate_hz=13)
     body = struct.pack("<BBI6f", 2, 9, 1000, 0, 0, 9.8, 0, bad, 0)
     assert decoder.feed(NOTIFY, body, 0) == []
     assert decoder.counters.malformed == 1
 
 
 def test_acc_comes_before_gyr() -> None:
-    decoder = MovesenseDecoder()
+    decoder = MovesenseDecoder(rate_hz=26)
     body = struct.pack("<BBI12f", 2, 9, 1000, 1, 2, 3, 4, 5, 6, 10, 20, 30, 40, 50, 60)
     (block,) = decoder.feed(NOTIFY, body, 0)
     assert block.values.tolist() == [[1, 2, 3, 10, 20, 30], [4, 5, 6, 40, 50, 60]]
     assert block.tick == 1000
 
 
-def test_packets_split_at_a_whole_number_of_samples_are_learned() -> None:
+@pytest.mark.parametrize("mtu", [23, 57, 81, 100, 105, 129, 153, 177])
+def test_a_first_part_of_a_whole_number_of_samples_is_no_packet(mtu: int) -> None:
+    """At MTU 57, 81, 105 ... it could be one: nothing wrong comes out, and nothing is missing."""
     decoder = MovesenseDecoder(sensors=2)
     blocks: list[SampleBlock] = []
     for i in range(4):
-        body = struct.pack("<BBI48f", 2, 9, 77 * i, *range(48))
-        blocks += decoder.feed(NOTIFY, body[:150], i)
-        blocks += decoder.feed(NOTIFY, b"\x03\x09" + body[150:], i)
-    assert [len(b.values) for b in blocks[1:]] == [8, 8, 8]
+        body = struct.pack("<I48f", 77 * i, *range(48))
+        for at in range(0, len(body), mtu - 5):
+            kind = b"\x02\x09" if at == 0 else b"\x03\x09"
+            blocks += decoder.feed(NOTIFY, kind + body[at : at + mtu - 5], i)
+    assert [len(b.values) for b in blocks] == [8] * 4
+    assert all(b.values[0].tolist() == [0, 1, 2, 24, 25, 26] for b in blocks)
+    assert decoder.counters.malformed == 0
+
+
+def test_a_packet_of_an_unusual_length_waits_once_for_the_next() -> None:
+    decoder = MovesenseDecoder(rate_hz=104, sensors=2)
+    packets = [struct.pack("<BBI24f", 2, 9, 38 * i, *range(24)) for i in range(4)]
+    got = [[len(b.values) for b in decoder.feed(NOTIFY, packet, i)] for i, packet in enumerate(packets)]
+    assert got == [[], [4, 4], [4], [4]]

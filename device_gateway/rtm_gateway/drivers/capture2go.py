@@ -12,8 +12,8 @@ import logging
 import math
 import struct
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import ClassVar, Final
 
@@ -25,9 +25,11 @@ from rtm_gateway.drivers.driver import (
     BaseDriver,
     BurstLog,
     Counters,
+    Flag,
     FourStamp,
     Identity,
     SampleBlock,
+    StoredRun,
     StreamSpec,
     WrongDeviceError,
     spec_channels,
@@ -35,6 +37,7 @@ from rtm_gateway.drivers.driver import (
 from rtm_gateway.drivers.grid import StampGrid
 from rtm_gateway.drivers.port import NoAnswerError, Port
 from rtm_gateway.drivers.reply import Reply
+from rtm_gateway.drivers.stored_file import StoredFile
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +56,9 @@ START, STARTED, STOP, STOPPED = 0x0150, 0x0151, 0x0152, 0x0153
 ROUND_TRIP: Final = 0x0172
 SET_LED, LED = 0x0183, 0x0185
 GET_STATUS, STATUS = 0x0200, 0x0201
+LIST_FILES, FILE_COUNT, FILE, GET_BYTES, FILE_BYTES = 0x0500, 0x0501, 0x0502, 0x0503, 0x0504
+FILES_LISTED, FILE_COME = 0x10500, 0x10504
+"""Replies of the decoder's own: every file has been named; the last wanted byte of a file is here."""
 ERROR: Final = 0xFFFF
 
 _START_BYTE: Final = 0x02
@@ -71,6 +77,9 @@ _INFO: Final = struct.Struct("<H6s8s8s12s11s")
 _STATUS: Final = struct.Struct("<qBB3hBBB")
 _IDLE, _STREAMING = 1, 2
 _STAMP_LIMIT_NS: Final = 1 << 62
+_FILE: Final = struct.Struct("<H65sI")
+_FILE_NAME: Final = 65
+_SLOWEST: Final = 2000.0  # bytes/s below which a download is given up
 
 
 def frame(header: int, payload: bytes = b"") -> bytes:
@@ -131,6 +140,30 @@ class Capture2GoDecoder:
         self._boot: int | None = None
         self._replies: list[Reply] = []
         self._bursts = BurstLog(_log, "capture2go")
+        self._listing: dict[int, tuple[str, int]] = {}
+        self._file_count: int | None = None
+        self._files: dict[str, _Recorded] = {}
+        self._reading: _Recorded | None = None
+
+    def listing(self) -> None:
+        """File names that follow make a new list."""
+        self._listing.clear()
+        self._file_count = None
+
+    def files(self) -> list[tuple[str, int]]:
+        """(name, bytes) of the files named, in the sensor's order."""
+        return [self._listing[number] for number in sorted(self._listing)]
+
+    def reading(self, name: str, end: int) -> int:
+        """File bytes that follow are this file's, wanted up to `end`. Returns how many are here already."""
+        read = self._files.get(name)
+        if read is None:
+            inner = Capture2GoDecoder(self._next_boot)
+            inner.counters = self.counters
+            read = self._files[name] = _Recorded(StoredFile(name), inner)
+        read.file.end = end
+        self._reading = read
+        return read.file.received
 
     @property
     def boot(self) -> int:
@@ -144,7 +177,9 @@ class Capture2GoDecoder:
 
     def streams(self) -> tuple[StreamSpec, ...]:
         """The streams met so far; 100 Hz with magnetometer before that."""
-        return tuple(self._specs.values()) or (_spec(_PACKED + 2),)
+        specs = {spec.name: spec for read in self._files.values() for spec in read.decoder._specs.values()}
+        specs |= {spec.name: spec for spec in self._specs.values()}
+        return tuple(specs.values()) or (_spec(_PACKED + 2),)
 
     def take_replies(self) -> list[Reply]:
         replies, self._replies = self._replies, []
@@ -153,6 +188,7 @@ class Capture2GoDecoder:
     def reconnected(self) -> None:
         """A cut frame will not go on."""
         self._stream.buffer.clear()
+        self._reading = None
         for grid in self._grids.values():
             grid.forget_held()
 
@@ -175,21 +211,59 @@ class Capture2GoDecoder:
                 return []
             frames += found
             at += _FRAME.size + size
+        blocks: list[SampleBlock] = []
+        for header, payload in frames + self._frames(data[at:], arrival_ns):
+            blocks += self._package(header, payload, arrival_ns)
+        return blocks
+
+    def _frames(self, data: bytes, arrival_ns: int) -> list[tuple[int, bytes]]:
         failed = self._stream.crc
-        frames += self._stream.feed(data[at:])
+        frames = self._stream.feed(data)
         if self._stream.crc != failed:
             self.counters.crc += self._stream.crc - failed
             self._bursts.bad("a frame that fails its CRC", arrival_ns)
+        return frames
+
+    def _recorded(self, data: bytes, arrival_ns: int) -> list[SampleBlock]:
+        """Samples in bytes of a recording: a stream of the same frames, without counts of real-time ones."""
         blocks: list[SampleBlock] = []
-        for header, payload in frames:
+        for header, payload in self._frames(data, arrival_ns):
             blocks += self._package(header, payload, arrival_ns)
-        return blocks
+        self._replies.clear()  # it holds the sensor's information and status of then
+        return [replace(block, flags=block.flags | Flag.FLASH) for block in blocks]
+
+    def _memory(self, header: int, payload: bytes, arrival_ns: int) -> list[SampleBlock]:
+        """What the sensor's memory answers: counts, names, bytes."""
+        if header == FILE_COUNT and len(payload) == 2:
+            self._file_count = int.from_bytes(payload, "little")
+        elif header == FILE and len(payload) == _FILE.size:
+            number, name, size = _FILE.unpack(payload)
+            self._listing[number] = (_text(name), size)
+        elif header == FILE_BYTES and len(payload) > 4 and self._reading is not None:
+            read = self._reading
+            new = read.file.take(int.from_bytes(payload[:4], "little"), payload[4:])
+            blocks = read.decoder._recorded(new, arrival_ns)
+            if read.file.complete:
+                self._reading = None
+                self._replies.append(Reply(FILE_COME, 0, b"", arrival_ns))
+            return blocks
+        elif header == FILE_BYTES and len(payload) > 4:
+            self.counters.unknown += 1  # of a download that was given up
+            return []
+        else:
+            self._bad("an answer of the memory of an impossible length", arrival_ns)
+            return []
+        if self._file_count is not None and len(self._listing) >= self._file_count:
+            self._replies.append(Reply(FILES_LISTED, 0, b"", arrival_ns))
+        return []
 
     def _bad(self, what: str, arrival_ns: int) -> None:
         self.counters.malformed += 1
         self._bursts.bad(what, arrival_ns)
 
     def _package(self, header: int, payload: bytes, arrival_ns: int) -> list[SampleBlock]:
+        if header in (FILE_COUNT, FILE, FILE_BYTES):
+            return self._memory(header, payload, arrival_ns)
         mode = header & 0x0F
         base = header & 0xFFF0
         if base not in (_PACKED, _PACKED_6D) or mode not in _RATES:
@@ -226,6 +300,14 @@ class Capture2GoDecoder:
         return self._specs[header]
 
 
+@dataclass(slots=True)
+class _Recorded:
+    """A recording on its way here, and the decoder of what it holds, with boots of its own."""
+
+    file: StoredFile
+    decoder: Capture2GoDecoder
+
+
 def _spec(header: int) -> StreamSpec:
     nine = header & 0xFFF0 == _PACKED
     channels = spec_channels("ax ay az", "m/s2", _ACC) + spec_channels("gx gy gz", "rad/s", _GYR)
@@ -241,7 +323,7 @@ class Capture2GoDriver(BaseDriver):
     title: ClassVar[str] = "Capture2Go"
     unverified: ClassVar[tuple[str, ...]] = (
         "That the send buffer goes on where a lost link left it.",
-        "Recordings in the sensor's own memory are not fetched.",
+        "Recordings in the sensor's own memory are fetched only when somebody asks for them.",
         "The link is not encrypted.",
     )
     notify: ClassVar[tuple[str, ...]] = (TX,)
@@ -265,13 +347,16 @@ class Capture2GoDriver(BaseDriver):
         return self._decoder
 
     @staticmethod
-    async def _ask(port: Port, header: int, answer: int, payload: bytes = b"") -> bytes:
+    async def _ask(
+        port: Port, header: int, answer: int, payload: bytes = b"", timeout_s: float | None = None
+    ) -> bytes:
         """The payload of the answer. Raises NoAnswerError, also for an error package about this command."""
         got = await port.request(
             RX,
             frame(header, payload),
             lambda r: r.kind == answer or (r.kind == ERROR and r.data[1:3] == struct.pack("<H", header)),
             response=False,
+            timeout_s=timeout_s,
         )
         if got.reply.kind == ERROR:
             raise NoAnswerError(f"the sensor refuses command {header:04x} (error {got.reply.data[0]:02x})")
@@ -329,6 +414,23 @@ class Capture2GoDriver(BaseDriver):
             return None
         boot = port.decoder(Capture2GoDecoder).boot
         return FourStamp(boot, answer.sent_ns, received, sent, answer.reply.arrival_ns, 1e9)
+
+    async def stored(self, port: Port, /) -> Sequence[StoredRun]:
+        """Its recordings: `key` is the file's name, first and next count bytes of the file."""
+        port.decoder(Capture2GoDecoder).listing()
+        await self._ask(port, LIST_FILES, FILES_LISTED)
+        return [StoredRun("", 0, 0, size, name) for name, size in port.decoder(Capture2GoDecoder).files()]
+
+    async def download(self, port: Port, run: StoredRun, _first: int, last: int, /) -> None:
+        """Bytes of a recording up to `last`. A broken download goes on where it broke, whatever `first` says.
+
+        The samples come out of the decoder as a boot of their own, flagged FLASH. Raises NoAnswerError.
+        """
+        received = port.decoder(Capture2GoDecoder).reading(run.key, last + 1)
+        if received > last:
+            return
+        place = struct.pack(f"<{_FILE_NAME}sII", run.key.encode(), received, last + 1)
+        await self._ask(port, GET_BYTES, FILE_COME, place, 10.0 + (last + 1 - received) / _SLOWEST)
 
     async def blink(self, port: Port, seconds: int, /) -> bool:
         await self._ask(port, SET_LED, LED, struct.pack("<qqB", 0, seconds * 1_000_000_000, 1))

@@ -100,7 +100,11 @@ class FourStamp(NamedTuple):
 
 
 class StoredRun(NamedTuple):
-    """Samples in a sensor's memory: indices first .. next - 1 of a boot. `key` is the driver's own."""
+    """Samples in a sensor's memory: indices first .. next - 1 of a boot. `key` is the driver's own.
+
+    Of a memory that keeps files (`has_flash` false): first and next count the bytes of file `key`, the stream
+    is empty and the boot 0, since what it holds is known when it has come.
+    """
 
     stream: str
     boot: int

@@ -1,4 +1,4 @@
-"""Driver of Movesense sensors with the GATT sensor data service (GSP): streaming.
+"""Driver of Movesense sensors with the GATT sensor data service (GSP): streaming and the sensor's own log.
 
 Commands are `op u8, ref u8, arguments`; the path of a subscription ends in NUL.
 Notifications are `01 ref status` (answers), `02 ref, u32 ms, floats` (data) and `03 ref` (the second part of
@@ -13,9 +13,10 @@ from __future__ import annotations
 import logging
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import count
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
 import numpy as np
 from bleak.backends.scanner import AdvertisementData
@@ -25,14 +26,18 @@ from rtm_gateway.drivers.driver import (
     BaseDriver,
     BurstLog,
     Counters,
+    Flag,
     Identity,
     SampleBlock,
+    StoredRun,
     StreamSpec,
     spec_channels,
 )
 from rtm_gateway.drivers.grid import StampGrid
 from rtm_gateway.drivers.port import NoAnswerError, Port
 from rtm_gateway.drivers.reply import Reply
+from rtm_gateway.drivers.sbem import LogSamples, SbemError, SbemReader
+from rtm_gateway.drivers.stored_file import StoredFile
 from rtm_gateway.unwrap import nearest
 
 _log = logging.getLogger(__name__)
@@ -46,13 +51,41 @@ SERVICE: Final = _uuid("34802252")
 WRITE: Final = _uuid("34800001")
 NOTIFY: Final = _uuid("34800002")
 
-HELLO, SUBSCRIBE, UNSUBSCRIBE, GET, SET_TIME = 0, 1, 2, 4, 8
+HELLO, SUBSCRIBE, UNSUBSCRIBE, FETCH_LOG, GET, SET_TIME = 0, 1, 2, 3, 4, 8
+_CONFLICT: Final = 409
+LOG_COME: Final = 0x103
+"""Reply of the decoder's own: the empty packet that ends a log has come."""
 ANSWER, DATA, DATA_PART2 = 1, 2, 3
 RATES: Final = (13, 26, 52, 104, 208, 416, 833)
-_IMU_REF, _HELLO_REF, _BATTERY_REF = 0x11, 0x01, 0x12
+_IMU_REF, _HELLO_REF, _BATTERY_REF, _LOGBOOK_REF, _LOG_REF = 0x11, 0x01, 0x12, 0x13, 0x14
 _HEAD: Final = 6
+_PACKETS_A_SECOND: Final = 13  # a packet holds rate / 13 samples: 8 at 104 Hz
+_MAX_PACKET: Final = 4096  # 64 samples of IMU9 at 833 Hz, and some
+_ENTRY: Final = struct.Struct("<IIQ")  # id, modified (s), bytes
+_ENTRIES_AT: Final = 3  # after status and one more byte
+_SLOWEST: Final = 1000.0  # bytes/s below which the fetching of a log is given up
 _MAX_ACC, _MAX_GYR, _MAX_MAG = 400.0, 5000.0, 10000.0  # beyond twice the largest range: garbage
 _LIMITS: Final = np.repeat(np.array([_MAX_ACC, _MAX_GYR, _MAX_MAG], np.float32), 3)
+
+
+class _Held(NamedTuple):
+    """A data packet, or its parts so far, waiting for what comes next. first: length of its first part."""
+
+    ref: int
+    data: bytes
+    first: int
+    arrival_ns: int
+
+
+@dataclass(slots=True)
+class _Log:
+    """A log on its way here; it begins anew with every fetch, and what came before is dropped by its offset."""
+
+    file: StoredFile
+    reader: SbemReader = field(default_factory=SbemReader)
+    grids: dict[int, StampGrid[NDArray[np.float32]]] = field(default_factory=dict)
+    next_piece: int = 0
+    """Where a second part goes on."""
 
 
 class MovesenseDecoder:
@@ -73,9 +106,11 @@ class MovesenseDecoder:
         self._refs: dict[int, tuple[int, StampGrid[NDArray[np.float32]]]] = {}
         self._ms: int | None = None
         self._ms_arrival = 0
-        self._pending: tuple[int, bytes] | None = None
-        self._last_size: dict[int, int] = {}
-        self._split_at: dict[int, int] = {}
+        self._pending: _Held | None = None
+        self._whole: dict[int, set[int]] = {}
+        self._split_at: dict[int, set[int]] = {}
+        self._logs: dict[str, _Log] = {}
+        self._fetching: _Log | None = None
         self._replies: list[Reply] = []
         self._bursts = BurstLog(_log, "movesense-gsp")
 
@@ -86,7 +121,8 @@ class MovesenseDecoder:
         self._rate_hz, self._sensors = rate_hz, sensors
 
     def streams(self) -> tuple[StreamSpec, ...]:
-        sensors = {s for s, _ in self._refs.values()} or {self._sensors or 2}
+        sensors = {s for s, _ in self._refs.values()} | {s for log in self._logs.values() for s in log.grids}
+        sensors = sensors or {self._sensors or 2}
         return tuple(_spec(s, self._rate_hz or 104.0) for s in sorted(sensors))
 
     def take_replies(self) -> list[Reply]:
@@ -94,8 +130,10 @@ class MovesenseDecoder:
         return replies
 
     def reconnected(self) -> None:
-        """The second part of a packet will not come."""
-        self._pending = None
+        """The second part of a packet will not come, and the link may have another MTU."""
+        self._pending = self._fetching = None
+        self._whole.clear()
+        self._split_at.clear()
         for _, grid in self._refs.values():
             grid.forget_held()
 
@@ -109,43 +147,120 @@ class MovesenseDecoder:
             return self._notification(data, arrival_ns)
         return []
 
+    def fetching(self, key: str) -> None:
+        """Data packets of the log's reference that follow are this log's, from its beginning."""
+        log = self._logs.setdefault(key, _Log(StoredFile(key)))
+        self._fetching = log
+
+    def log_bytes(self, key: str) -> int:
+        """How much of a log has come."""
+        return self._logs[key].file.received if key in self._logs else 0
+
     def _notification(self, data: bytes, arrival_ns: int) -> list[SampleBlock]:
         kind, ref = data[0], data[1]
-        pending, self._pending = self._pending, None
-        if kind == DATA_PART2:
-            if pending is None or pending[0] != ref:
-                # Its first part was lost, or had the length of a whole packet: wait after such from now on.
-                self._split_at[ref] = self._last_size.get(ref, 0)
-                self._bad("the second part of a packet without its first", arrival_ns)
-                return []
-            return self._packet(ref, pending[1] + data[2:], arrival_ns, whole=True)
-        if pending is not None and kind == DATA:
-            self._bad("a packet without its second part", arrival_ns)
-        elif pending is not None:
-            self._pending = pending  # an answer may come between the parts
-        if kind == DATA:
-            self._last_size[ref] = len(data)
-            if len(data) == self._split_at.get(ref):
-                self._pending = (ref, data)
-                return []
-            return self._packet(ref, data, arrival_ns, whole=False)
-        if kind == ANSWER:
+        if kind == ANSWER:  # it may come between the parts of a packet
             self._replies.append(Reply(kind, ref, data[2:], arrival_ns))
-        else:
-            self.counters.unknown += 1
+            return []
+        if self._fetching is not None and ref == _LOG_REF:
+            return self._log_piece(self._fetching, kind, data, arrival_ns)
+        if kind == DATA_PART2:
+            return self._later_part(ref, data[2:], arrival_ns)
+        if kind == DATA:
+            return self._first_part(ref, data, arrival_ns)
+        self.counters.unknown += 1
         return []
+
+    def _first_part(self, ref: int, data: bytes, arrival_ns: int) -> list[SampleBlock]:
+        """A packet or its first part; what was held before it was either whole or will never be."""
+        held, self._pending = self._pending, None
+        blocks: list[SampleBlock] = []
+        if held is not None and self._sensors_of(held.ref, len(held.data) - _HEAD):
+            self._whole.setdefault(held.ref, set()).add(len(held.data))
+            blocks = self._packet(held.ref, held.data, held.arrival_ns)
+        elif held is not None:
+            self._bad("a packet without its second part", arrival_ns)
+        if len(data) not in self._split_at.get(ref, ()) and self._is_whole(ref, data):
+            return blocks + self._packet(ref, data, arrival_ns)
+        self._pending = _Held(ref, data, len(data), arrival_ns)
+        return blocks
+
+    def _later_part(self, ref: int, data: bytes, arrival_ns: int) -> list[SampleBlock]:
+        held, self._pending = self._pending, None
+        if held is None or held.ref != ref:
+            self._bad("the second part of a packet without its first", arrival_ns)
+            return []
+        self._split_at.setdefault(ref, set()).add(held.first)
+        joined = held.data + data
+        if self._is_whole(ref, joined):
+            return self._packet(ref, joined, arrival_ns)
+        if len(joined) <= _MAX_PACKET:  # on a link of few bytes there are more than two
+            self._pending = _Held(ref, joined, held.first, arrival_ns)
+        else:
+            self._bad("a packet of an impossible length", arrival_ns)
+        return []
+
+    def _is_whole(self, ref: int, data: bytes) -> bool:
+        """Surely all of a packet: of the usual length, or of one that was followed by another packet.
+
+        A part is as long as the link allows, and that may happen to be a whole number of samples. So a
+        packet of an unusual length waits, the first time, for the notification after it.
+        """
+        sensors = self._sensors_of(ref, len(data) - _HEAD)
+        if sensors == 0:
+            return False
+        usual = max(1, round((self._rate_hz or 104.0) / _PACKETS_A_SECOND))
+        n = (len(data) - _HEAD) // (12 * sensors)
+        return n == usual or len(data) in self._whole.get(ref, ())
+
+    def _log_piece(self, log: _Log, kind: int, data: bytes, arrival_ns: int) -> list[SampleBlock]:
+        """`u32 offset, bytes` of a log; nothing after the offset is its end."""
+        if kind == DATA_PART2:
+            offset, piece = log.next_piece, data[2:]
+        elif kind == DATA and len(data) >= _HEAD:
+            offset, piece = struct.unpack_from("<I", data, 2)[0], data[_HEAD:]
+        else:
+            self._bad("a piece of a log of an impossible length or kind", arrival_ns)
+            return []
+        log.next_piece = offset + len(piece)
+        if not piece:
+            self._fetching = None
+            self._replies.append(Reply(LOG_COME, _LOG_REF, b"", arrival_ns))
+            return []
+        try:
+            found = log.reader.feed(log.file.take(offset, piece))
+        except SbemError as error:
+            self._bad(f"a log that cannot be read: {error}", arrival_ns)
+            self._fetching = None
+            self._replies.append(Reply(LOG_COME, _LOG_REF, b"", arrival_ns))
+            return []
+        return [block for samples in found for block in self._logged(log, samples, arrival_ns)]
+
+    def _logged(self, log: _Log, samples: LogSamples, arrival_ns: int) -> list[SampleBlock]:
+        arrays = list(samples.arrays.values())
+        if len(arrays) < 2 or len({len(array) for array in arrays}) != 1:  # IMU6 and IMU9 are what it reads
+            self.counters.unknown += 1
+            return []
+        values = np.hstack(arrays)
+        if not bool((np.abs(values) < _LIMITS[: values.shape[1]]).all()):
+            self._bad("impossible values", arrival_ns)
+            return []
+        grid = log.grids.get(len(arrays))
+        if grid is None:
+            grid = StampGrid(None, 1000.0, self.counters, self._next_boot, guess_hz=104.0)
+            log.grids[len(arrays)] = grid
+        return [
+            SampleBlock(_name(len(arrays)), boot, first, token, tick, 1000.0, arrival_ns, flags | Flag.FLASH)
+            for token, boot, first, tick, flags in grid.place(samples.stamp_ms, len(values), values)
+        ]
 
     def _bad(self, what: str, arrival_ns: int) -> None:
         self.counters.malformed += 1
         self._bursts.bad(what, arrival_ns)
 
-    def _packet(self, ref: int, data: bytes, arrival_ns: int, *, whole: bool) -> list[SampleBlock]:
+    def _packet(self, ref: int, data: bytes, arrival_ns: int) -> list[SampleBlock]:
         sensors = self._sensors_of(ref, len(data) - _HEAD)
         if sensors == 0:
-            if whole or len(data) < _HEAD:
-                self._bad("a packet of an impossible length", arrival_ns)
-            else:
-                self._pending = (ref, data)
+            self._bad("a packet of an impossible length", arrival_ns)
             return []
         n = (len(data) - _HEAD) // (12 * sensors)
         raw = np.frombuffer(data, "<f4", 3 * sensors * n, _HEAD).reshape(sensors, n, 3)
@@ -206,7 +321,7 @@ class MovesenseDriver(BaseDriver):
     title: ClassVar[str] = "Movesense (GATT sensor data service)"
     unverified: ClassVar[tuple[str, ...]] = (
         "When a packet is split in two, and that its stamp is the first sample's.",
-        "The sensor's own log is not fetched.",
+        "The descriptors in a log; logs are fetched only when somebody asks for them.",
         "The link is not encrypted.",
     )
     notify: ClassVar[tuple[str, ...]] = (NOTIFY,)
@@ -251,11 +366,38 @@ class MovesenseDriver(BaseDriver):
         path = f"/Meas/IMU{'9' if self._sensors == 3 else '6'}/{self._rate_hz}"
         port.decoder(MovesenseDecoder).expect(float(self._rate_hz), self._sensors)
         status = _status(await self._ask(port, SUBSCRIBE, _IMU_REF, path.encode() + b"\0"))
-        if status not in (200, 201, 202):
+        if status not in (200, 201, 202, _CONFLICT):  # 409: it has been subscribed already
             raise NoAnswerError(f"the sensor cannot send {path} (status {status})")
 
     async def stop(self, port: Port, /) -> None:
         await self._ask(port, UNSUBSCRIBE, _IMU_REF)
+
+    async def stored(self, port: Port, /) -> Sequence[StoredRun]:
+        """Its logs: `key` is the log's number, first and next count bytes."""
+        data = await self._ask(port, GET, _LOGBOOK_REF, b"/Mem/Logbook/entries\0")
+        if _status(data) != 200:
+            return ()
+        entries = data[_ENTRIES_AT:]
+        entries = entries[: len(entries) // _ENTRY.size * _ENTRY.size]
+        return [StoredRun("", 0, 0, size, str(number)) for number, _, size in _ENTRY.iter_unpack(entries)]
+
+    async def download(self, port: Port, run: StoredRun, _first: int, _last: int, /) -> None:
+        """A whole log: the command has no offset, so a broken download begins again and drops what it had.
+
+        The samples come out of the decoder as a boot of their own, flagged FLASH. Raises NoAnswerError.
+        """
+        port.decoder(MovesenseDecoder).fetching(run.key)
+        await port.request(
+            WRITE,
+            struct.pack("<BBI", FETCH_LOG, _LOG_REF, int(run.key)),
+            lambda r: (
+                r.ref == _LOG_REF and (r.kind == LOG_COME or (r.kind == ANSWER and _status(r.data) >= 400))
+            ),
+            timeout_s=10.0 + run.next / _SLOWEST,
+        )
+        come = port.decoder(MovesenseDecoder).log_bytes(run.key)
+        if come < run.next:
+            raise NoAnswerError(f"the sensor sent {come} of {run.next} bytes of its log")
 
     async def battery(self, port: Port, /) -> float | None:
         data = await self._ask(port, GET, _BATTERY_REF, b"/System/Energy/Level\0")
