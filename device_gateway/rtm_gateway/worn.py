@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -30,6 +30,10 @@ LOOKS: Final = 2
 """In a row that must agree."""
 _MOVING: Final = 0.6
 """Share of the window's seconds in which each sensor moves: else it is not exercise that is compared."""
+_DOMINANT: Final = 0.8
+_TURNING: Final = 0.3
+"""rad/s, root mean square: a sensor that turns less rests, one that turns more must do so about one axis. Walking
+about, lying down and handling have no such axis; they are neither reference nor evidence."""
 _RATE_HZ: Final = 25.0
 _AXES: Final = ("ax", "ay", "az", "gx", "gy", "gz")
 
@@ -92,7 +96,7 @@ class WornWatch:
     """The sensors of a gateway, each with its place.
 
     known: what `state` gave earlier. A reference is taken of each exercise when it is first seen with this set of
-    sensors, and kept until `forget`.
+    sensors, two looks in a row agreeing; it holds until the next set-up.
     """
 
     def __init__(self, places: Mapping[UUID, str], known: bytes | None = None) -> None:
@@ -101,6 +105,7 @@ class WornWatch:
         self._recording: UUID | None = None
         self._exercise: str | None = None
         self._said: deque[str | None] = deque(maxlen=LOOKS)
+        self._before: dict[str, dict[str, Any]] | None = None
         self._references: dict[str, dict[str, Any]] = json.loads(known) if known else {}
         self.problem: str | None = None
         """What is wrong, one sentence; None where nothing is known to be."""
@@ -118,6 +123,7 @@ class WornWatch:
             self._recording, self._exercise = recording, exercise
             self._windows = {}
             self._said.clear()
+            self._before = None
         if recording is None or exercise is None or sensor not in self._places:
             return
         if sensor not in self._windows:
@@ -137,24 +143,51 @@ class WornWatch:
             return False
         if not any(window.exercising for window in windows.values()):
             return False
-        reference = self._references.get(exercise)
-        if reference is None or set(reference) != {str(key) for key in windows}:
-            self._references[exercise] = {str(key): _packed(each) for key, each in windows.items()}
-            return True
-        try:
-            now = [_orientation(each.samples(), each.sample_rate_hz) for each in windows.values()]
-            then = [_unpacked(reference[str(key)]) for key in windows]
-        except RecordingError:
+        samples = {key: window.samples() for key, window in windows.items()}
+        if not _is_exercise(list(samples.values())):
             return False
-        names = [self._places[key].replace("_", " ") for key in windows]
-        self._said.append(_in_words(misplaced(now, then, names), names))
-        if len(self._said) == LOOKS and len(set(self._said)) == 1:
-            self.problem = self._said[-1]
-        return False
+        packed = {str(key): _packed(samples[key], windows[key].sample_rate_hz) for key in windows}
+        reference = self._references.get(exercise)
+        if reference is not None and set(reference) == set(packed):
+            self._said.append(self._compare(packed, reference))
+            if len(self._said) == LOOKS and len(set(self._said)) == 1:
+                self.problem = self._said[-1]
+            return False
+        before, self._before = self._before, packed
+        if before is None or self._compare(packed, before) is not None:
+            return False
+        self._references[exercise] = packed
+        return True
+
+    def _compare(self, now: Mapping[str, Any], then: Mapping[str, Any]) -> str | None:
+        """What is different, in words; None where nothing clearly is."""
+        names = [self._places[UUID(key)].replace("_", " ") for key in now]
+        try:
+            worn, reference = (
+                [_unpacked(each) for each in now.values()],
+                [_unpacked(then[key]) for key in now],
+            )
+        except RecordingError:
+            return None
+        return _in_words(misplaced(worn, reference, names), names)
 
     def state(self) -> bytes:
         """The references, to be kept over restarts."""
         return json.dumps(self._references).encode()
+
+
+def _is_exercise(samples: Sequence[FloatArray]) -> bool:
+    """Somebody turns about one axis, and nobody about several."""
+    axes = 0
+    for each in samples:
+        gyr = each[:, 3:]
+        powers = np.linalg.eigvalsh(gyr.T @ gyr / len(gyr))
+        if powers.sum() < _TURNING**2:
+            continue
+        if powers[-1] < _DOMINANT * powers.sum():
+            return False
+        axes += 1
+    return axes > 0
 
 
 def _in_words(reason: str | None, names: list[str]) -> str | None:
@@ -176,9 +209,8 @@ def _orientation(samples: FloatArray, rate_hz: float) -> Orientation:
     )
 
 
-def _packed(window: Window) -> dict[str, Any]:
-    samples = window.samples().astype("<f4")
-    return {"rate_hz": window.sample_rate_hz, "samples": base64.b64encode(samples.tobytes()).decode()}
+def _packed(samples: FloatArray, rate_hz: float) -> dict[str, Any]:
+    return {"rate_hz": rate_hz, "samples": base64.b64encode(samples.astype("<f4").tobytes()).decode()}
 
 
 def _unpacked(packed: Mapping[str, Any]) -> Orientation:
