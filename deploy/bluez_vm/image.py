@@ -16,10 +16,9 @@ ROOM = Path(__file__).resolve().parent
 CACHE = REPOSITORY / ".homestretch" / "bluez-vm"
 UV = REPOSITORY / ".tools" / "bin" / "python"
 
-SUITE = "bookworm"
-GUEST_PYTHON = "3.11"
-"""Debian bookworm's; the dependencies are fetched for it, whatever Python the host has."""
-GUEST_PLATFORM = "x86_64-manylinux_2_36"
+SUITES = {"bookworm": ("3.11", "x86_64-manylinux_2_36"), "trixie": ("3.13", "x86_64-manylinux_2_40")}
+"""Debian release -> its Python, for which the dependencies are fetched, whatever the host has; wheels it takes."""
+SUITE = os.environ.get("RTM_BLUEZ_SUITE", "trixie")
 PACKAGES = ("linux-image-amd64", "bluez", "dbus", "kmod", "python3")
 HOST_PROGRAMS = {
     "qemu-system-x86_64": "qemu-system-x86",
@@ -90,6 +89,8 @@ def install_programs() -> None:
 
 def prepare() -> Disks:
     """Both disks. Raises BluezVmError."""
+    if SUITE not in SUITES:
+        raise BluezVmError(f"RTM_BLUEZ_SUITE is {SUITE!r}; it may be {' or '.join(SUITES)}.")
     install_programs()
     CACHE.mkdir(parents=True, exist_ok=True)
     return Disks(*_debian(), _payload())
@@ -129,8 +130,9 @@ def _debian() -> tuple[Path, Path, Path]:
 def _payload() -> Path:
     """Dependencies as locked, the project as it stands, and the stages."""
     locked = hashlib.sha256((REPOSITORY / "uv.lock").read_bytes()).hexdigest()[:12]
-    dependencies = CACHE / f"dependencies-{locked}"
-    target = ("--python-version", GUEST_PYTHON, "--python-platform", GUEST_PLATFORM)
+    dependencies = CACHE / f"dependencies-{SUITE}-{locked}"
+    python, wheels = SUITES[SUITE]
+    target = ("--python-version", python, "--python-platform", wheels)
     uv = (UV, "-m", "uv", "--quiet")
     if not dependencies.exists():
         print("bluez-vm: fetching the dependencies as locked ...", flush=True)
