@@ -135,7 +135,9 @@ class Recorder:
         self._record(key, stream, block)
 
     def open(self, by: str, *, exercise: str | None = None, recording: UUID | None = None) -> UUID:
-        """Open a recording, with what was seen in the last seconds. An open one goes on."""
+        """Open a recording, with what was seen in the last seconds. An open one goes on, unless it is of the past."""
+        if by != "memory" and self._life.opened_by == "memory":
+            self.close("idle")
         was_open = self._life.recording is not None
         exercise = exercise or (None if was_open else self._exercise)
         opened = self._life.open(

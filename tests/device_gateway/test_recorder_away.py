@@ -146,6 +146,14 @@ def test_one_sensors_memory_is_one_recording_whoever_else_comes_back_meanwhile(s
     assert recorder.recording is None
 
 
+def test_start_does_not_wait_for_a_memory_to_be_read(start: Start) -> None:
+    recorder = start()
+    feed(recorder, 0, 100, memory=True)
+    found = recorder.recording
+    wished = UUID(int=99)
+    assert recorder.open("start", recording=wished) == wished != found
+
+
 def test_opening_and_closing_are_told(start: Start) -> None:
     told: list[str] = []
     recorder = start(on_life=lambda: told.append("changed"))
