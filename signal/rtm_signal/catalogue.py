@@ -41,7 +41,8 @@ class Exercise:
     normal_rom_deg: (low, high) of healthy adults about the neutral pose, with `normal_rom_source`.
     tempo_s: (shortest, longest) repetition to expect, s. amplitude_deg: excursion to expect.
     about_vertical: the movement turns about the vertical: no angle of it without a magnetometer.
-    gait: walking, which is otherwise never a set.
+    gait: walking, which is otherwise never a set. begins_bent: a repetition begins at full excursion and
+    straightens first: sitting before one stands up.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Exercise:
     sources: tuple[str, ...]
     about_vertical: bool = False
     gait: bool = False
+    begins_bent: bool = False
 
     @property
     def joint_placements(self) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -22,6 +23,7 @@ from rtm_signal.movement import FoundSet, Movement, likeness, same_axes, scale_o
 from rtm_signal.recording import FloatArray
 from rtm_signal.repetitions_tiling import PHASES, Bank, agreement, at_steps, bank, cycles, tile
 from rtm_signal.segmentation import is_moving
+from rtm_signal.self_similarity import resembles, walking
 
 _LAG_RATIO = 1.12
 """From one period that is tried to the next: a repetition that much longer still resembles itself."""
@@ -38,15 +40,25 @@ another posture by 90 degrees."""
 _SIZE_SPREAD = 0.8
 """Of the logarithm of the excursion of one segment about that of the joint: two segments may share it."""
 _LEAST_SIZE_WEIGHT = 0.3
-_STRIDE_S = (0.9, 1.35)
-"""Walking, from brisk to slow; a movement of such a tempo is the exercise only where nothing else is."""
-_STRIDE_WEIGHT = 0.7
+_GAIT_COST = 0.8
+"""What a movement loses that lies where the recording looks like walking: it is then the exercise only where
+nothing else is."""
 _LENGTH_POWER = 0.5
 """How much the time for which a movement is repeated counts beside how alike its repetitions are."""
 _TEMPO_SPREAD = 0.35
 """Of the logarithm of the durations: walking and turning tiled as if they were one movement differ more."""
+_USUAL_REST = 0.5
+"""Rest between two repetitions, as a share of one, up to which they follow each other."""
 _NEARLY, _CLEARLY = 0.88, 1.5
 """A movement of a clearly shorter period in the same place is preferred where its score is nearly as good."""
+_LEFT_OVER = 0.4
+"""What a repetition's worth of movement left over beside the set costs."""
+_ROW_S, _ROW = 2.0, 1.0
+"""A rest longer than this, and than so many repetitions, begins another row of repetitions."""
+_UNLIKE = 0.55
+"""Ratio of excursions below which two rows are not the same movement."""
+_FEW, _MANY = 2, 3
+"""A lone likeness far from a set is chance."""
 _PARTED_S, _PARTED = 8.0, 2.5
 """A rest longer than this, and than so many repetitions, parts two sets."""
 _TRANSIT_S = 6.0
@@ -56,13 +68,14 @@ _TRANSIT_S = 6.0
 @dataclass(frozen=True, slots=True)
 class Prior:
     """What the catalogue expects. shortest_s, longest_s: from one repetition to the next; excursion: rad;
-    gait: it is walking; held: a repetition is a hold."""
+    gait: it is walking; held: a repetition is a hold; begins_bent: it straightens first."""
 
     shortest_s: float
     longest_s: float
     excursion: float
     gait: bool
     held: bool
+    begins_bent: bool
 
 
 def prior_of(entry: Exercise) -> Prior | None:
@@ -72,7 +85,8 @@ def prior_of(entry: Exercise) -> Prior | None:
     shortest, longest = entry.tempo_s
     held = entry.counted == "holds" or entry.type == "isometric"
     more = _TRANSIT_S if held else 0.3 * longest
-    return Prior(shortest, longest + more, float(np.radians(entry.amplitude_deg)), entry.gait, held)
+    excursion = float(np.radians(entry.amplitude_deg))
+    return Prior(shortest, longest + more, excursion, entry.gait, held, entry.begins_bent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +111,18 @@ def find_prescribed(
     scale = known[0].scale if known else scale_of(motion)
     signal = weigh(motion, scale)
     moving = is_moving(motion)
-    runs = []
-    for period in _periods(signal, moving, motion.rate_hz, prior):
-        runs += _followed(motion, signal, moving, float(period), scale, prior, known)
+    gait = np.zeros(len(moving), dtype=bool) if prior.gait else walking(signal, motion.rate_hz)
+    runs: list[_Run | None] = []
+    follow = partial(_followed, motion, signal, moving, gait, scale, prior, known)
+    for period in _periods(signal, moving & ~gait, motion.rate_hz, prior):
+        runs += follow(float(period))
+    # Of a repetition that was taken for two or three the own period may not be among the candidates.
+    best = _chosen([r for r in runs if r is not None], nominal)
+    for share in (2, 3):
+        if best is not None and best.movement.duration_s / share > 0.8 * prior.shortest_s:
+            runs += follow(best.movement.duration_s / share)
     for kind in known:
-        grid = _Grid.of(motion, signal, moving, kind.duration_s)
+        grid = _Grid.of(motion, signal, moving, gait, kind.duration_s, scale[0])
         runs.append(_run(grid, kind.template, scale, prior, known))
     best = _chosen([r for r in runs if r is not None], nominal)
     return [] if best is None else _sets(best)
@@ -109,40 +130,29 @@ def find_prescribed(
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """The signal at PHASES steps a period, and its stretches. step, period: s."""
+    """The signal at PHASES steps a period, and its stretches. step: s; posture_scale: rad of one unit;
+    gait: (n,) walking."""
 
     motion: Motion
     signal: FloatArray
     stretches: Bank
     step: float
-    period: float
+    posture_scale: float
+    gait: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, motion: Motion, signal: FloatArray, moving: NDArray[np.bool_], period: float) -> _Grid:
+    def of(
+        cls,
+        motion: Motion,
+        signal: FloatArray,
+        moving: NDArray[np.bool_],
+        gait: NDArray[np.bool_],
+        period: float,
+        posture_scale: float,
+    ) -> _Grid:
         step = period / PHASES
         grid, whole = at_steps(signal, step * motion.rate_hz)
-        return cls(motion, grid, bank(grid, moving[whole]), step, period)
-
-
-def _resembles(grid: FloatArray, active: NDArray[np.bool_]) -> FloatArray:
-    """(m,) correlation of each period-long stretch of `grid`, PHASES steps a period, with the next one."""
-    m = len(grid) - 2 * PHASES
-    if m < 1:
-        return np.zeros(0)
-
-    def total(values: FloatArray) -> FloatArray:
-        sums = np.cumsum(np.concatenate([np.zeros((1, values.shape[1])), values]), axis=0)
-        return np.asarray(sums[PHASES:] - sums[:-PHASES])
-
-    sums = total(grid)
-    energy = total((grid**2).sum(axis=1)[:, None])[:, 0] - (sums**2).sum(axis=1) / PHASES
-    both = total((grid[:-PHASES] * grid[PHASES:]).sum(axis=1)[:, None])[:, 0]
-    both = both[:m] - np.einsum("nf,nf->n", sums[:m], sums[PHASES : PHASES + m]) / PHASES
-    one, other = energy[:m], energy[PHASES : PHASES + m]
-    # Of unlike sizes two stretches are not twice the same movement.
-    alike = both / np.maximum((one + other) / 2, 1e-9)
-    share = total(active[:, None].astype(float))[:m, 0] / PHASES
-    return np.asarray(np.where(share > 0.05, np.clip(alike, 0.0, 1.0), 0.0))
+        return cls(motion, grid, bank(grid, moving[whole]), step, posture_scale, gait[whole])
 
 
 def _periods(signal: FloatArray, moving: NDArray[np.bool_], rate_hz: float, prior: Prior) -> FloatArray:
@@ -153,7 +163,7 @@ def _periods(signal: FloatArray, moving: NDArray[np.bool_], rate_hz: float, prio
     power = np.zeros(count)
     for i, lag in enumerate(lags):
         grid, whole = at_steps(signal, lag / PHASES * rate_hz)
-        alike = _resembles(grid, moving[whole])
+        alike = resembles(grid, moving[whole])
         power[i] = float((alike**2).sum()) * lag
     around = np.pad(power, 1, constant_values=-1.0)
     peaks = np.flatnonzero((power >= around[:-2]) & (power >= around[2:]) & (power > 0))
@@ -164,16 +174,17 @@ def _followed(
     motion: Motion,
     signal: FloatArray,
     moving: NDArray[np.bool_],
-    period: float,
+    gait: NDArray[np.bool_],
     scale: tuple[float, float],
     prior: Prior,
     known: Sequence[Movement],
-) -> list[_Run | None]:
+    period: float,
+) -> list[_Run]:
     """What comes of a period, from each of the places that resemble the next most."""
-    grid = _Grid.of(motion, signal, moving, period)
-    alike = _resembles(grid.signal, grid.stretches.moving)
+    grid = _Grid.of(motion, signal, moving, gait, period, scale[0])
+    alike = resembles(grid.signal, grid.stretches.moving & ~grid.gait)
     slow = np.asarray(sliding_window_view(np.pad(_speed(grid), (2, 2), mode="edge"), 5).mean(axis=1))
-    out: list[_Run | None] = []
+    out: list[_Run] = []
     for _ in range(_SEEDS):
         if not len(alike) or alike.max() < _LEAST_LIKE:
             break
@@ -182,12 +193,12 @@ def _followed(
         first = place + int(np.argmin(slow[place : place + PHASES]))
         at = np.clip(np.array([first, place]), 0, len(grid.signal) - PHASES - 1)
         template = cycles(grid.signal, at[:1], np.array([PHASES]))[0]
-        run = _run(grid, template, scale, prior, known)
-        turned = _run(grid, np.roll(template, PHASES // 2, axis=0), scale, prior, known)
-        out += [run, turned]
+        turns = [np.roll(template, k, axis=0) for k in range(0, PHASES, PHASES // (4 if prior.held else 2))]
+        runs = [run for one in turns if (run := _run(grid, one, scale, prior, known)) is not None]
+        out += runs
         taken = np.zeros(len(alike), dtype=bool)
         taken[max(0, place - 2 * PHASES) : place + 2 * PHASES] = True
-        if run is not None:
+        for run in runs:
             steps = (np.stack([run.start, run.end], axis=1) - motion.t[0]) / grid.step
             for a, b in np.round(steps).astype(int):
                 taken[max(0, a - PHASES) : b] = True
@@ -214,20 +225,73 @@ def _run(
         if len(edges) < 2:
             return None
         template = cycles(grid.signal, edges[:, 0], edges[:, 1] - edges[:, 0]).mean(axis=0)
+    edges = _of_one_place(grid, edges, prior)
+    template = cycles(grid.signal, edges[:, 0], edges[:, 1] - edges[:, 0]).mean(axis=0)
     seconds = grid.motion.t[0] + edges * grid.step
-    lasting = seconds[:, 1] - seconds[:, 0]
-    usual = float(np.median(lasting))
+    usual = float(np.median(seconds[:, 1] - seconds[:, 0]))
     movement = Movement(template, scale, usual, len(edges))
     fit = float(np.mean(agreement(grid.signal, edges) ** 2))
-    even = 1 / (1 + (float(np.std(np.log(lasting))) / _TEMPO_SPREAD) ** 2)
-    score = fit**2 * even * float(lasting.sum()) ** _LENGTH_POWER
-    score *= _size_weight(movement, grid.motion, prior)
-    if not prior.gait and _STRIDE_S[0] < usual < _STRIDE_S[1]:
-        score *= _STRIDE_WEIGHT
+    score = fit**2 * _evidence(grid, edges, prior)
     if known:
         axes = max(same_axes(movement, kind) for kind in known)
         score *= axes + max(likeness(movement, kind) for kind in known)
     return _Run(seconds[:, 0], np.minimum(seconds[:, 1], grid.motion.t[-1]), movement, fit, score)
+
+
+def _evidence(grid: _Grid, edges: NDArray[np.int64], prior: Prior) -> float:
+    """How much a row of repetitions looks like a set of the exercise, whatever their likeness."""
+    lasting = (edges[:, 1] - edges[:, 0]) * grid.step
+    usual = float(np.median(lasting))
+    gap = float(np.median((edges[1:, 0] - edges[:-1, 1]) * grid.step)) if len(edges) > 1 else usual
+    even = 1 / (1 + (float(np.std(np.log(lasting))) / _TEMPO_SPREAD) ** 2)
+    dense = 1 / (1 + max(0.0, gap / usual - _USUAL_REST))
+    weight: float = float(lasting.sum()) ** _LENGTH_POWER * even * dense * _size_weight(grid, edges, prior)
+    weight *= (1 - _GAIT_COST * _walked(grid, edges)) * len(edges) / (len(edges) + 1)
+    return weight * _begins_at_base(grid, edges, prior)
+
+
+def _walked(grid: _Grid, edges: NDArray[np.int64]) -> float:
+    """Share of some repetitions that lies where the recording looks like walking."""
+    return float(np.mean([grid.gait[a:b].mean() for a, b in edges]))
+
+
+def _begins_at_base(grid: _Grid, edges: NDArray[np.int64], prior: Prior) -> float:
+    """Whether the repetitions begin and end at their base rather than at their turning point.
+
+    Before the first and after the last one nothing of the movement is left over, and between two of them the
+    patient rests longer than at the turning point, unless it is held.
+    """
+    reach, moving = round(0.6 * float(np.median(edges[:, 1] - edges[:, 0]))), grid.stretches.moving
+    weight = 1.0
+    if not prior.begins_bent:  # else going there is left over
+        left = moving[max(0, edges[0, 0] - reach) : edges[0, 0]].sum()
+        left += moving[edges[-1, 1] + 1 : edges[-1, 1] + 1 + reach].sum()
+        usual = float(np.median([moving[a:b].sum() for a, b in edges]))
+        weight = 1 / (1 + _LEFT_OVER * float(left) / max(usual, 1.0))
+    if prior.held:
+        return weight
+    speed = np.asarray(np.convolve(_speed(grid), np.ones(5) / 5, mode="same"))
+    ends = float(np.mean(speed[np.clip(edges, 0, len(speed) - 1)]))
+    middles = float(np.mean([speed[a + (b - a) // 4 : b - (b - a) // 4 + 1].min() for a, b in edges]))
+    return weight * float(np.sqrt(0.5 + middles / max(ends + middles, 1e-9)))
+
+
+def _of_one_place(grid: _Grid, edges: NDArray[np.int64], prior: Prior) -> NDArray[np.int64]:
+    """Without the rows of repetitions that are alike in course but of another size: walking beside a march."""
+    gap = (edges[1:, 0] - edges[:-1, 1]) * grid.step
+    usual = float(np.median(edges[:, 1] - edges[:, 0])) * grid.step
+    rows = np.split(edges, np.flatnonzero(gap > max(_ROW_S, _ROW * usual)) + 1)
+    weight = [_evidence(grid, row, prior) for row in rows]
+    main = rows[int(np.argmax(weight))]
+    size, kept = _excursion(grid, main), []
+    for row in rows:
+        ratio = _excursion(grid, row) / max(size, 1e-9)
+        walked = _walked(grid, row) > 0.5 > _walked(grid, main)
+        few = len(row) < _FEW and len(main) >= _MANY
+        apart = max(row[0, 0] - main[-1, 1], main[0, 0] - row[-1, 1]) * grid.step
+        if _UNLIKE < ratio < 1 / _UNLIKE and not (few and apart > _PARTED_S) and not walked:
+            kept.append(row)
+    return np.concatenate(kept)
 
 
 def _alike(grid: _Grid, edges: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -246,14 +310,17 @@ def _alike(grid: _Grid, edges: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.asarray(alike)
 
 
-def _size_weight(movement: Movement, motion: Motion, prior: Prior) -> float:
-    """How near the excursion of the segment that moves most is to the expected one."""
-    posture = movement.template[:, : motion.posture.shape[1]] * movement.scale[0]
-    sizes = [
-        float(np.linalg.norm(np.ptp(posture[:, first : first + 4], axis=0)))
-        for first in range(0, posture.shape[1], 4)
-    ]
-    off = np.log(max(*sizes, 1e-3) / prior.excursion)
+def _excursion(grid: _Grid, edges: NDArray[np.int64]) -> float:
+    """Of the segment that moves most, in the usual one of some repetitions, rad."""
+    shapes = cycles(grid.signal, edges[:, 0], edges[:, 1] - edges[:, 0])
+    sizes = np.ptp(shapes[..., : grid.motion.posture.shape[1]], axis=1) * grid.posture_scale
+    parts = np.linalg.norm(sizes.reshape(len(edges), -1, 4), axis=2)
+    return float(np.median(parts.max(axis=1)))
+
+
+def _size_weight(grid: _Grid, edges: NDArray[np.int64], prior: Prior) -> float:
+    """How near the excursion is to the expected one."""
+    off = np.log(max(_excursion(grid, edges), 1e-3) / prior.excursion)
     return float(max(_LEAST_SIZE_WEIGHT, np.exp(-0.5 * (off / _SIZE_SPREAD) ** 2)))
 
 
