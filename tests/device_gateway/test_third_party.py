@@ -326,7 +326,7 @@ def test_a_witmotion_client_that_subscribes_late_and_never_unlocks(monkeypatch: 
                 def received(_: Any, data: bytearray) -> None:
                     for byte in data:  # as the maker's client does: byte by byte from the header on
                         buffer.append(byte)
-                        if not header.startswith(buffer[:1]) or buffer[1:2] not in (b"", b"a", b"q"):
+                        if not header.startswith(buffer[:1]) or bytes(buffer[1:2]) not in (b"", b"a", b"q"):
                             del buffer[0]
                         elif len(buffer) == 20:
                             frames.append(bytes(buffer))
