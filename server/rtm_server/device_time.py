@@ -18,7 +18,10 @@ import numpy as np
 from rtm_signal import chunk as chunks
 from rtm_signal.recording import FloatArray
 
-VERSION = 1
+# 2025-01-01, as the gateway has it: a clock before it has never been set.
+_TRUSTED_US = 1_735_689_600_000_000
+
+VERSION = 2
 """Of this way to compute, beside a result that rests on it."""
 
 
@@ -48,25 +51,31 @@ def fit(stored: Sequence[chunks.Chunk]) -> DeviceTime | None:
     if len(ticking) < len(stored) or not ticking:
         return None
     index = np.concatenate([chunk.first + chunk.anchors.offset for chunk in ticking]).astype(np.float64)
-    device_s = np.concatenate([chunk.anchors.tick.astype(np.float64) / chunk.tick_hz for chunk in ticking])
-    arrival_s = np.concatenate(_arrivals(ticking))
+    device_s = np.concatenate([_device_s(chunk) for chunk in ticking])
     index, first_of = np.unique(index, return_index=True)
-    offset_s = float(np.min(arrival_s - device_s))
-    return DeviceTime(index, device_s[first_of], offset_s, 1.0 / ticking[0].rate_hz)
+    return DeviceTime(index, device_s[first_of], _offset_s(ticking), 1.0 / ticking[0].rate_hz)
 
 
-def _arrivals(ticking: Sequence[chunks.Chunk]) -> list[FloatArray]:
-    """Unix time of each anchor's arrival, by the latest word of the gateway's wall clock in each of its boots.
+def _offset_s(ticking: Sequence[chunks.Chunk]) -> float:
+    """Unix time of the device's zero: the smallest of arrival - tick over the gateway boots that knew the time.
 
-    A gateway without a battery-backed clock begins in 1970 and learns the time later: its last pair holds for the boot.
+    A gateway without a battery-backed clock begins in 1970 and learns the time later: the last of a boot's pairs that
+    can be true holds for all of the boot. A boot that never learned it says nothing as long as another does.
     """
-    pairs: dict[UUID, tuple[int, int]] = {}
-    for chunk in sorted(ticking, key=lambda each: each.mono_ns):
-        pairs[chunk.gateway_boot] = (chunk.mono_ns, chunk.wall_us)
-    arrivals = []
+    walls: dict[UUID, tuple[bool, int, int]] = {}
     for chunk in ticking:
-        mono_ns, wall_us = pairs[chunk.gateway_boot]
-        # In integers first: Unix nanoseconds do not fit a float to better than 0.2 us.
-        behind_ns = chunk.anchors.arrival_ns.astype(np.int64) - mono_ns
-        arrivals.append(behind_ns / 1e9 + wall_us / 1e6)
-    return arrivals
+        pair = (chunk.wall_us >= _TRUSTED_US, chunk.mono_ns, chunk.wall_us)
+        walls[chunk.gateway_boot] = max(walls.get(chunk.gateway_boot, pair), pair)
+    known = any(trusted for trusted, _, _ in walls.values())
+    offsets = []
+    for chunk in ticking:
+        trusted, mono_ns, wall_us = walls[chunk.gateway_boot]
+        if trusted is known:
+            # In integers first: Unix nanoseconds do not fit a float to better than 0.2 us.
+            behind_ns = chunk.anchors.arrival_ns.astype(np.int64) - mono_ns
+            offsets.append(np.min(behind_ns / 1e9 + wall_us / 1e6 - _device_s(chunk)))
+    return float(min(offsets))
+
+
+def _device_s(chunk: chunks.Chunk) -> FloatArray:
+    return chunk.anchors.tick.astype(np.float64) / chunk.tick_hz
