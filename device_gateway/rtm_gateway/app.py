@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
@@ -115,7 +116,8 @@ class Gateway:
             self.uplink = Uplink(
                 broker, settings.gateway, self.outbox, on_command=self._command, status=self._status
             )
-        self._live: Live | None = Live(self._publish_live)
+        self._counting = ThreadPoolExecutor(1, "live")
+        self._live: Live | None = Live(self._publish_live, background=self._counting.submit)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._warnings = HomeWarnings(settings.sensors, self.outbox)
         self._page: StatusPage | None = None
@@ -141,6 +143,7 @@ class Gateway:
 
     def close(self) -> None:
         """Close the outbox."""
+        self._counting.shutdown(cancel_futures=True)
         self.outbox.close()
 
     async def _watch_clock(self) -> None:

@@ -2,6 +2,10 @@
 
 The same code counts on the server (`rtm_signal`); the server's result corrects this one. A sensor without a
 gyroscope, or one that sends it as a stream of its own, is not counted live.
+
+The angle takes a tenth of a millisecond and is published at once. Counting learns the movement anew now and then,
+which takes a sixth of a second of a core: it is done elsewhere (`background`), so that neither the angle nor the
+radio waits for it, and a new count is a message of its own.
 """
 
 from __future__ import annotations
@@ -17,8 +21,9 @@ import numpy as np
 from rtm_gateway.drivers.driver import Flag, SampleBlock, StreamSpec
 from rtm_signal.catalogue import UnknownExercise
 from rtm_signal.chunk import UNITS
+from rtm_signal.orientation import StreamingOrientation
 from rtm_signal.recording import FloatArray, RecordingError
-from rtm_signal.streaming import LiveCounter, LiveState
+from rtm_signal.streaming import LiveCounter
 
 _log = logging.getLogger(__name__)
 
@@ -29,13 +34,29 @@ _FILL_S: Final = 2.0
 _AXES: Final = ("ax", "ay", "az", "gx", "gy", "gz")
 
 
-class Live:
-    """Counts the open recording, one counter a sensor, and publishes the one that counts most."""
+Background = Callable[[Callable[[], None]], object]
+"""Runs work in order, one after the other: a thread pool of one, or the caller itself."""
 
-    def __init__(self, publish: Callable[[Mapping[str, Any]], None]) -> None:
+
+def at_once(work: Callable[[], None]) -> None:
+    """The background of those who can wait."""
+    work()
+
+
+class Live:
+    """Counts the open recording, one counter a sensor, and publishes the one that counts most.
+
+    publish is called from the caller's thread and from the background's.
+    """
+
+    def __init__(
+        self, publish: Callable[[Mapping[str, Any]], None], *, background: Background = at_once
+    ) -> None:
         self._publish = publish
+        self._background = background
+        self._failure: Exception | None = None
         self._recording: UUID | None = None
-        self._counters: dict[UUID, _SensorCounter | None] = {}
+        self._counters: _Counters = {}
 
     def on_block(
         self,
@@ -45,7 +66,12 @@ class Live:
         spec: StreamSpec,
         block: SampleBlock,
     ) -> None:
-        """Samples that just arrived; those from a sensor's memory are history and not counted."""
+        """Samples that just arrived; those from a sensor's memory are history and not counted.
+
+        Raises what the counting raised in the background.
+        """
+        if self._failure is not None:
+            raise self._failure
         if recording is None or block.flags & Flag.FLASH:
             return
         if recording != self._recording:
@@ -54,9 +80,33 @@ class Live:
         if sensor not in self._counters:
             self._counters[sensor] = _SensorCounter.make(exercise, spec)
         counter = self._counters[sensor]
-        if counter is None or not counter.feed(block):
+        together = None if counter is None else counter.gather(block)
+        if counter is None or together is None:
             return
-        most = max((each.state for each in self._counters.values() if each is not None), key=_count)
+        counter.turn(together)
+        every = self._counters
+        self._tell(every, recording, exercise)
+        self._background(lambda: self._count(every, counter, together, recording, exercise))
+
+    def _count(
+        self,
+        every: _Counters,
+        counter: _SensorCounter,
+        samples: FloatArray,
+        recording: UUID,
+        exercise: str | None,
+    ) -> None:
+        """In the background; `every` is of the recording that these samples belong to."""
+        try:
+            before = _most(every).count
+            counter.push(samples)
+            if recording == self._recording and _most(every).count != before:
+                self._tell(every, recording, exercise)
+        except Exception as error:  # told where the samples come from, so that one place decides what to do
+            self._failure = error
+
+    def _tell(self, every: _Counters, recording: UUID, exercise: str | None) -> None:
+        most = _most(every)
         self._publish(
             {
                 "recording": str(recording),
@@ -76,7 +126,11 @@ class _SensorCounter:
         self._columns = [names.index(axis) for axis in _AXES]
         channels = [spec.channels[column] for column in self._columns]
         self._scales = np.array([each.scale * UNITS[each.unit] for each in channels])
+        self.count = 0
+        self.angle_deg = 0.0
         self._counter = counter
+        self._orientation = StreamingOrientation(spec.rate_hz)
+        self._first_up: FloatArray | None = None
         self._rate_hz = spec.rate_hz
         self._need = max(round(spec.rate_hz * BLOCK_S), 1)
         self._pieces: list[FloatArray] = []
@@ -99,13 +153,8 @@ class _SensorCounter:
             return None
         return _SensorCounter(counter, spec)
 
-    @property
-    def state(self) -> LiveState:
-        """The count and the angle so far."""
-        return self._counter.state
-
-    def feed(self, block: SampleBlock) -> bool:
-        """Add a block; True when the counter has taken a tenth of a second."""
+    def gather(self, block: SampleBlock) -> FloatArray | None:
+        """Add a block; a tenth of a second of samples (n, 6) SI when there is one."""
         si = block.values[:, self._columns] * self._scales
         if self._last is not None and self._next is not None:
             missing = block.first - self._next[1] if block.boot == self._next[0] else 0
@@ -116,12 +165,28 @@ class _SensorCounter:
         self._held += len(si)
         self._last, self._next = si[-1:], (block.boot, block.first + len(si))
         if self._held < self._need:
-            return False
+            return None
         together = np.concatenate(self._pieces)
         self._pieces, self._held = [], 0
-        self._counter.push(together[:, :3], together[:, 3:])
-        return True
+        return together
+
+    def turn(self, samples: FloatArray) -> None:
+        """The angle after these samples: tilt from the first."""
+        w, x, y, z = self._orientation.update(samples[:, 3:], samples[:, :3])[-1]
+        up = np.array([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)])
+        if self._first_up is None:
+            self._first_up = up
+        self.angle_deg = float(np.degrees(np.arccos(np.clip(up @ self._first_up, -1.0, 1.0))))
+
+    def push(self, samples: FloatArray) -> None:
+        """Count these samples."""
+        self.count = self._counter.push(samples[:, :3], samples[:, 3:]).count
 
 
-def _count(state: LiveState) -> int:
-    return state.count
+_Counters = dict[UUID, _SensorCounter | None]
+
+
+def _most(every: _Counters) -> _SensorCounter:
+    """Whoever counts most; there is one, or nobody would ask."""
+    counters = (each for each in tuple(every.values()) if each is not None)
+    return max(counters, key=lambda counter: counter.count)
