@@ -34,17 +34,20 @@ SELECT coalesce(sum(times - 1), 0)::bigint AS n FROM (
     SELECT count(*) AS times FROM chunk WHERE tenant_id = %s GROUP BY stream_id, boot, first_index, n) AS g
 """
 
-# Index spans: what the gateway declared lost, what is not stored, and where the two differ.
+# Index spans: what the gateway declared lost, what is not stored, and what is missing though nobody declared it. A
+# recording that was never complete is still on its way: what it waits for was not acknowledged, and the journal
+# answers for what was. Data that arrived after they were declared lost are a gain, not a difference.
 _GAPS = """
 WITH g AS (
-    SELECT s.lost, int8multirange(int8range(s.first_index, s.last_index, '[]')) - coalesce((
+    SELECT r.state, s.lost, int8multirange(int8range(s.first_index, s.last_index, '[]')) - coalesce((
         SELECT range_agg(int8range(c.first_index, c.first_index + c.n)) FROM chunk c
         WHERE c.tenant_id = s.tenant_id AND c.stream_id = s.stream_id AND c.boot = s.boot
           AND c.first_index BETWEEN s.first_index - %(longest)s AND s.last_index), '{}') AS missing
-    FROM recording_stream s WHERE s.tenant_id = %(tenant)s)
+    FROM recording_stream s JOIN recording r USING (tenant_id, recording_id) WHERE s.tenant_id = %(tenant)s)
 SELECT coalesce(sum((SELECT count(*) FROM unnest(lost))), 0)::bigint AS reported,
        coalesce(sum((SELECT count(*) FROM unnest(missing))), 0)::bigint AS found,
-       coalesce(sum((SELECT count(*) FROM unnest((missing - lost) + (lost - missing)))), 0)::bigint AS different
+       coalesce(sum((SELECT count(*) FROM unnest(missing - lost)))
+                FILTER (WHERE state <> 'incomplete'), 0)::bigint AS different
 FROM g
 """
 

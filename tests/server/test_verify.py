@@ -119,6 +119,58 @@ def test_a_declared_gap_is_no_fault(house: Clinic, store: Store, tmp_path: Path)
     assert report["ok"]
 
 
+def test_a_recording_on_its_way_is_no_fault(house: Clinic, store: Store, tmp_path: Path) -> None:
+    """The manifest and four of six chunks are here, the rest is in the gateway's outbox."""
+    sent = make_chunks(house, VALUES, opened=OPENED, boot=2)
+    manifest = make_manifest(house, opened=OPENED, boot=2, last=1499)
+    ingest.commit_group(store, [make_batch(house, *sent[:4], manifest.to_json())], datetime.now(UTC))
+    report, faults = verify.check(store, tmp_path)
+    assert report["gaps"] == {"reported": 0, "found": 1, "different": 0}
+    assert faults == []
+
+
+def test_data_that_come_after_they_were_declared_lost_are_no_fault(
+    house: Clinic, store: Store, tmp_path: Path
+) -> None:
+    sent = make_chunks(house, VALUES, opened=OPENED, boot=2)
+    manifest = make_manifest(house, opened=OPENED, boot=2, last=1499, lost=((250, 499), (1000, 1249)))
+    kept = [each for each in sent if chunks.peek(each).first != 250]
+    ingest.commit_group(store, [make_batch(house, *kept, manifest.to_json())], datetime.now(UTC))
+    report, faults = verify.check(store, tmp_path)
+    assert report["gaps"] == {"reported": 2, "found": 1, "different": 0}
+    assert faults == []
+
+
+def test_a_hole_in_a_complete_recording_beside_a_declared_one_is_found(
+    house: Clinic, store: Store, database: Database, tmp_path: Path
+) -> None:
+    """Negative control: what is waived above hides nothing here."""
+    sent = make_chunks(house, VALUES, opened=OPENED, boot=2)
+    manifest = make_manifest(house, opened=OPENED, boot=2, last=1499, lost=((250, 499),))
+    ingest.commit_group(store, [make_batch(house, *sent, manifest.to_json())], datetime.now(UTC))
+    superuser(
+        database, "DELETE FROM chunk WHERE tenant_id = %s AND boot = 2 AND first_index = 750", house.tenant
+    )
+    report, faults = verify.check(store, tmp_path)
+    assert report["gaps"] == {"reported": 1, "found": 1, "different": 1}
+    assert faults == ["1 gaps differ from what the gateways reported"]
+
+
+def test_what_was_acknowledged_of_a_recording_on_its_way_must_be_there(
+    house: Clinic, store: Store, database: Database, tmp_path: Path
+) -> None:
+    sent = make_chunks(house, VALUES, opened=OPENED, boot=2)
+    manifest = make_manifest(house, opened=OPENED, boot=2, last=1499)
+    ingest.commit_group(store, [make_batch(house, *sent[:4], manifest.to_json())], datetime.now(UTC))
+    journal(house, tmp_path)
+    superuser(
+        database, "DELETE FROM chunk WHERE tenant_id = %s AND boot = 2 AND first_index = 250", house.tenant
+    )
+    report, faults = verify.check(store, tmp_path)
+    assert report["chunks"]["missing"] == 1
+    assert faults == ["1 acknowledged items are not stored"]
+
+
 @pytest.mark.parametrize(
     ("damage", "first_bad"),
     [
