@@ -1,7 +1,7 @@
-"""What a notification costs: `python benchmarks/radio.py [--wearables N] [--seconds S] [--decode-only]`.
+"""What a notification costs: `python benchmarks/radio.py [--wearables N] [--batch B] [--seconds S]`.
 
 First each decoder alone, in a tight loop. Then, with the simulator's air in a process of its own, N
-homestretch wearables at 100 Hz, one sample a notification: the CPU of a plain client of bumble's that counts
+homestretch wearables at 100 Hz, B samples a notification (1): the CPU of a plain client of bumble's that counts
 notifications and decodes nothing, and that of the gateway's links, one after the other.
 """
 
@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import binascii
 import contextlib
+import os
 import random
 import resource
 import socket
@@ -134,7 +135,7 @@ async def measure(count: Callable[[], int], seconds: float) -> tuple[float, floa
     return used / elapsed, got / elapsed, used / max(got, 1) * 1e6
 
 
-async def plain(radio: Radio, found: list[Any], seconds: float) -> tuple[float, float, float]:
+async def plain(radio: Radio, found: list[Any], seconds: float, batch: int) -> tuple[float, float, float]:
     """The sketch: bumble's own client, no driver, no bleak; subscribe, start, count."""
     got = [0]
 
@@ -142,7 +143,7 @@ async def plain(radio: Radio, found: list[Any], seconds: float) -> tuple[float, 
         got[0] += 1
 
     device = await radio.adapter.device()  # type: ignore[attr-defined]  # a BumbleRadio
-    connections = []
+    connections, controls = [], []
     for known in found:
         connection = await device.connect(known.details["hci_address"])
         await connection.pair()
@@ -154,32 +155,39 @@ async def plain(radio: Radio, found: list[Any], seconds: float) -> tuple[float, 
                 proxies[uuid_text(proxy.uuid)] = proxy
         await proxies[homestretch.CONTROL].subscribe(lambda _: None)
         await proxies[homestretch.DATA].subscribe(count)
-        await proxies[homestretch.CONTROL].write_value(bytes((1, 1, 1)), with_response=True)
+        controls.append(proxies[homestretch.CONTROL])
         connections.append(connection)
+    for control in controls:  # when all are connected: a stream would slow the connecting of the next
+        await control.write_value(bytes((homestretch.START, 1, batch)), with_response=True)
     result = await measure(lambda: got[0], seconds)
     for connection in connections:
         await connection.disconnect()
     return result
 
 
-async def links(radio: Radio, found: list[Any], seconds: float) -> tuple[float, float, float]:
+async def links(radio: Radio, found: list[Any], seconds: float, batch: int) -> tuple[float, float, float]:
     """The gateway's links, blocks dropped at the sealer's door."""
     made = [
         SensorLink(
             device,
-            HomestretchDriver(batch=1),
+            HomestretchDriver(batch=batch),
             radio=radio,
             on_block=lambda _: None,
             on_event=lambda _: None,
             rng=random.Random(i),  # noqa: S311 - jitter
+            streaming=False,
         )
         for i, device in enumerate(found)
     ]
     tasks = [asyncio.create_task(link.run()) for link in made]
-    async with asyncio.timeout(20 + 2 * len(made)):
+    async with asyncio.timeout(60 + 10 * len(made)):
+        while not all(link.connected for link in made):
+            await asyncio.sleep(0.1)
+        for link in made:
+            link.set_streaming(True)
         while not all(link.counters.samples > 100 for link in made):
             await asyncio.sleep(0.1)
-    await asyncio.sleep(3)  # what was missed while the others connected has come from flash by then
+    await asyncio.sleep(3)  # what was missed before they had all started has come from flash by then
     result = await measure(lambda: sum(link.counters.notifications for link in made), seconds)
     for link in made:
         await link.stop()
@@ -187,7 +195,7 @@ async def links(radio: Radio, found: list[Any], seconds: float) -> tuple[float, 
     return result
 
 
-async def gateway(wearables: int, seconds: float, moniker: str) -> None:
+async def gateway(wearables: int, seconds: float, batch: int, moniker: str) -> None:
     """Process B: the plain client, then the links, in one run."""
     radio = open_radio(f"bumble:{moniker}")
     found: list[Any] = []
@@ -198,10 +206,10 @@ async def gateway(wearables: int, seconds: float, moniker: str) -> None:
             break
     shares = {}
     for name, run in (("plain client", plain), ("gateway's links", links)):
-        share, rate, each = await run(radio, found, seconds)
+        share, rate, each = await run(radio, found, seconds, batch)
         shares[name] = each
         rates = f"{share:5.0%} of a core, {rate:6.0f}/s, {each:5.0f} us/notification"
-        print(f"{name:16} {len(found)} wearables: {rates}")
+        print(f"{name:16} {len(found)} wearables, {batch} samples a notification: {rates}", flush=True)
         await asyncio.sleep(1)
     ratio = shares["gateway's links"] / shares["plain client"]
     own = shares["gateway's links"] - shares["plain client"]
@@ -214,6 +222,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--wearables", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--batch", type=int, default=1, help="samples a notification")
     parser.add_argument("--decode-only", action="store_true")
     parser.add_argument("--air", metavar="MONIKER", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -221,6 +230,8 @@ def main(arguments: list[str]) -> int:
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(air(options.wearables, options.air))
         return 0
+    load = " ".join(f"{share:.1f}" for share in os.getloadavg())
+    print(f"load before: {load} on {os.cpu_count()} cores (others' work slows every figure)")
     decode_cost()
     if options.decode_only:
         return 0
@@ -234,7 +245,9 @@ def main(arguments: list[str]) -> int:
             if other.stdout is None or other.stdout.readline().strip() != "ready":
                 print("the simulator did not start", file=sys.stderr)
                 return 1
-            asyncio.run(gateway(options.wearables, options.seconds, f"tcp-client:127.0.0.1:{port}"))
+            asyncio.run(
+                gateway(options.wearables, options.seconds, options.batch, f"tcp-client:127.0.0.1:{port}")
+            )
         finally:
             other.terminate()
     return 0

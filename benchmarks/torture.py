@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks.campaign import campaign, faults
 from benchmarks.campaign.table import table
 
-SHORT_S = 24.0
+SHORT_S = 20.0
 SHORT_KINDS = [*faults.SENSOR_KINDS, *faults.HOME_KINDS, "link lost", "gateway kill -9"]
 CONTROL_S = 8.0
 CONTROL = [
@@ -46,7 +46,7 @@ def plan_of(options: argparse.Namespace) -> campaign.Plan:
         deck = faults.one_of_each(seed, wall_s=SHORT_S, sensors=options.sensors, kinds=SHORT_KINDS)
         return campaign.Plan(
             seed, deck, SHORT_S, speed=10.0, sensors=options.sensors, flash=6000,
-            broker=options.broker, settle_s=30.0, pace_s=4.0,
+            broker=options.broker, settle_s=30.0, pace_s=3.0,
         )  # fmt: skip
     wall_s = options.hours * 3600.0 / options.speed
     drawn = faults.hour(seed, wall_s=wall_s, speed=options.speed, sensors=options.sensors)

@@ -115,7 +115,9 @@ class _Campaign:
         working: list[asyncio.Task[None]] = []
         for fault in self._plan.faults:
             await asyncio.sleep(max(0.0, start + fault.at_s - time.monotonic()))
+            due = time.monotonic()
             await self._until(self._well, self._plan.pace_s)
+            start += time.monotonic() - due
             working.append(asyncio.create_task(self._carry_out(fault)))
         await asyncio.sleep(max(0.0, start + self._plan.seconds - time.monotonic()))
         await asyncio.gather(*working)

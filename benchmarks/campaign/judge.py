@@ -20,7 +20,8 @@ class Verdict:
     """Samples unless said otherwise.
 
     lost: not stored although the sensor's memory still had them, or had been told to forget them; gaps: spans
-    that the memory had to overwrite.
+    that the memory had to overwrite. gaps_unknowable: ends of earlier boots of which the memory, overwritten as a
+    whole, can tell nobody that they ever were; they are in no other count of gaps.
     """
 
     sampled: int = 0
@@ -35,6 +36,7 @@ class Verdict:
     gap_samples_true: int = 0
     gap_samples_reported: int = 0
     gaps_different: int = 0
+    gaps_unknowable: int = 0
     boots: int = 0
     details: list[str] = field(default_factory=list)
 
@@ -74,7 +76,8 @@ def judge(tapes: Mapping[UUID, TapedFlash], items: Mapping[str, bytes]) -> Verdi
                 for each in manifest.streams
                 if (each.stream, each.boot) == (stream, boot)
             ]
-            _judge_boot(verdict, f"sensor {str(sensor)[-2:]} boot {boot}", tape, boot, own, shares)
+            name = f"sensor {str(sensor)[-2:]} boot {boot}"
+            _judge_boot(verdict, name, tape, boot, own, shares, over=boot != tape.boots[-1])
         verdict.foreign += sum(chunk.n for chunk in mine)
     verdict.foreign += sum(chunk.n for chunk in chunks)
     return verdict
@@ -87,6 +90,8 @@ def _judge_boot(
     boot: int,
     chunks: Sequence[Chunk],
     shares: Sequence[tuple[int, int, tuple[Span, ...]]],
+    *,
+    over: bool,
 ) -> None:
     truth, overwritten = tape.samples(boot), tape.unfreed_overwritten(boot)
     count = np.zeros(len(truth), dtype=np.int64)
@@ -103,6 +108,11 @@ def _judge_boot(
             declared[low : high + 1] = True
     absent = count == 0
     missing, gone = absent & ~overwritten, absent & overwritten
+    if over and gone.any() and gone[-1] and not declared[-1]:
+        begin = spans(gone)[-1][0]
+        verdict.gaps_unknowable += 1
+        verdict.details.append(f"{name}: its end, from {begin} on, was overwritten before anybody saw it")
+        gone[begin:] = False
     verdict.boots += 1
     verdict.sampled += len(truth)
     verdict.stored += int((~absent).sum())

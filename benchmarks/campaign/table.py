@@ -25,6 +25,7 @@ def table(report: Report) -> str:
         ("real gaps (samples)", f"{v.gaps_true} ({v.gap_samples_true})"),
         ("gaps reported (samples)", f"{v.gaps_reported} ({v.gap_samples_reported})"),
         ("gaps that differ", v.gaps_different),
+        ("ends of boots nobody could know", v.gaps_unknowable),
         ("batches, items sent again", f"{report.batches}, {report.resent}"),
         ("all settled in time", "yes" if report.settled else "no"),
         ("wall, s", f"{report.seconds:.0f}"),

@@ -14,7 +14,7 @@ StreamBoot = tuple[str, int]
 def overwritten(
     have: Mapping[StreamBoot, Coverage], ends: Mapping[StreamBoot, int], runs: Iterable[StoredRun]
 ) -> list[Span]:
-    """Spans that are neither here nor in a run, from the first sample that ever came of a boot.
+    """Spans that are neither here nor in a run, from a boot's index 0 on.
 
     have: what came, after the runs were fetched. ends: one past the highest index that had come of each
     boot when the memory was listed; what lies beyond it and beyond the runs may still be under way. A boot
@@ -24,10 +24,8 @@ def overwritten(
     for run in runs:
         listed.setdefault((run.stream, run.boot), Coverage()).add(run.first, run.next)
     gone: list[Span] = []
-    for key, end in ends.items():
-        seen, memory = have.get(key), listed.get(key, Coverage())
-        if seen is None or not len(seen):
-            continue
-        for first, stop in seen.missing(seen.spans[0][0], max(end, memory.end)):
+    for key, seen in have.items():
+        memory = listed.get(key, Coverage())
+        for first, stop in seen.missing(0, max(ends.get(key, 0), memory.end)):
             gone += [Span(*key, low, high - 1) for low, high in memory.missing(first, stop)]
     return gone

@@ -137,6 +137,8 @@ class RecordingLife:
             share = each.shares.get(key)
             if share is None:
                 continue
+            if (0, share.first) in spans and any(_began_before(other, key) for other in each.shares):
+                share.first = 0  # the sensor restarted during the recording: what is lost since is part of it
             lost = Coverage(share.lost)
             new = [
                 part
@@ -195,6 +197,10 @@ class RecordingLife:
                 for key, share in recording.shares.items()
             ),
         )
+
+
+def _began_before(other: StreamKey, key: StreamKey) -> bool:
+    return (other.sensor, other.name) == (key.sensor, key.name) and other.boot < key.boot
 
 
 def _dump(recording: _Recording) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from rtm_gateway.outbox import Outbox
 from rtm_gateway.recorder import AWAY_S, Recorder
 from rtm_gateway.recording_life import IDLE_S, RecordingLife
 from rtm_gateway.sealer import Sealer
+from rtm_gateway.stored_spans import StreamKey
 from rtm_signal.chunk import Channel
 
 TENANT, GATEWAY, SENSOR, OTHER, BOOT = (UUID(int=n) for n in range(31, 36))
@@ -152,6 +154,24 @@ def test_start_does_not_wait_for_a_memory_to_be_read(start: Start) -> None:
     found = recorder.recording
     wished = UUID(int=99)
     assert recorder.open("start", recording=wished) == wished != found
+
+
+@pytest.mark.parametrize(("earlier_boot", "first"), [(0, 0), (2, 300)])
+def test_the_lost_beginning_of_a_boot_belongs_to_the_recording_it_fell_into(
+    earlier_boot: int, first: int
+) -> None:
+    """Boot 1 began during the recording only where an earlier boot gave to it."""
+    life = RecordingLife(TENANT, GATEWAY)
+    life.open("start", datetime.now(UTC), 0.0)
+    life.add(StreamKey(SENSOR, "imu", earlier_boot), "wrist", 0, 100)
+    key = StreamKey(SENSOR, "imu", 1)
+    life.add(key, "wrist", 300, 400)
+    life.lose(key, [(0, 300)])
+    manifest = life.close("stop", datetime.now(UTC))
+    assert manifest is not None
+    (share,) = [each for each in manifest.streams if each.boot == 1]
+    assert (share.first, share.last) == (first, 399)
+    assert share.lost == (((0, 299),) if first == 0 else ())
 
 
 def test_opening_and_closing_are_told(start: Start) -> None:
