@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 import logging
 import struct
@@ -19,7 +20,15 @@ from rtm_gateway.drivers.grid import StampGrid
 from rtm_gateway.drivers.homestretch import CONTROL, DATA, FLASH, HomestretchDecoder
 from rtm_gateway.drivers.movesense import NOTIFY, MovesenseDecoder
 from rtm_gateway.drivers.polar_pmd import DATA as PMD_DATA
-from rtm_gateway.drivers.polar_pmd import PolarDecoder, decode_delta, decode_plain
+from rtm_gateway.drivers.polar_pmd import (
+    FrameError,
+    PolarDecoder,
+    PolarDriver,
+    decode_delta,
+    decode_plain,
+    parse_settings,
+)
+from rtm_gateway.drivers.port import Port
 from rtm_gateway.unwrap import Coverage, nearest
 
 MS = 1_000_000
@@ -235,6 +244,52 @@ def test_the_factor_of_the_start_answer_scales_compressed_frames() -> None:
     decoder.feed(PMD_DATA, body, 0)
     (spec,) = decoder.streams()
     assert spec.channels[0].scale * 100 == pytest.approx(np.radians(7.0), rel=1e-6)
+
+
+def test_settings_behind_an_unknown_one_are_not_guessed() -> None:
+    rate, factor = struct.pack("<BBH", 0, 1, 52), struct.pack("<BBf", 5, 1, 0.5)
+    assert parse_settings(rate + factor + b"\x09\x01\x07") == {0: [52], 5: [0.5]}
+    with pytest.raises(FrameError):
+        parse_settings(rate[:3])
+
+
+class Stuck:
+    """A Polar whose gyroscope was left running by somebody else: it tells its factor at a start only."""
+
+    def __init__(self, decoder: PolarDecoder) -> None:
+        self.decoder, self.port, self.running = decoder, Port(self, decoder, frozenset()), True
+        self.ops: list[int] = []
+
+    async def read_gatt_char(self, _place: str, /) -> bytearray:
+        return bytearray(b"\x0f\x20")
+
+    async def write_gatt_char(self, place: str, data: bytes, _response: bool | None = None, /) -> None:
+        op, kind = data[0], data[1]
+        self.ops.append(op)
+        error, body = 0, b""
+        if op == 1:
+            body = struct.pack("<BBH", 0, 1, 52)
+        elif op == 2 and self.running:
+            error = 6
+        elif op == 2:
+            self.running, body = True, struct.pack("<BBf", 5, 1, 0.07)
+        else:
+            self.running = False
+        self.decoder.feed(place, bytes((0xF0, op, kind, error, 0)) + body, 0)
+        for reply in self.decoder.take_replies():
+            assert self.port.deliver(reply)
+
+
+def test_a_stream_left_running_is_started_anew_since_its_factor_is_not_known() -> None:
+    async def story() -> list[int]:
+        driver = PolarDriver()
+        stuck = Stuck(driver.decoder())
+        await driver.configure(stuck.port)
+        await driver.start(stuck.port)
+        assert stuck.decoder._factors == {5: pytest.approx(0.07)}
+        return stuck.ops
+
+    assert asyncio.run(story()) == [1, 2, 3, 2]
 
 
 def test_a_lost_polar_frame_is_a_gap_of_its_samples() -> None:

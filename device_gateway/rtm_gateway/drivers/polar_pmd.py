@@ -61,13 +61,15 @@ class FrameError(ValueError):
 
 
 def parse_settings(data: bytes) -> dict[int, list[int | float]]:
-    """`type u8, count u8, values` repeated. Raises FrameError."""
+    """`type u8, count u8, values` repeated, up to a type whose size is not known. Raises FrameError."""
     settings: dict[int, list[int | float]] = {}
     at = 0
     while at < len(data):
         size = _SETTING_BYTES.get(data[at])
-        if size is None or at + 2 > len(data):
-            raise FrameError("an unknown setting")
+        if size is None:
+            break
+        if at + 2 > len(data):
+            raise FrameError("settings cut short")
         kind, number, at = data[at], data[at + 1], at + 2
         if at + number * size > len(data):
             raise FrameError("settings cut short")
@@ -318,7 +320,10 @@ class PolarDriver(BaseDriver):
 
     async def _start(self, port: Port, kind: int) -> None:
         answer = await self._ask(port, GET_SETTINGS, kind, b"")
-        settings = parse_settings(answer[2:]) if answer[0] == 0 else {}
+        try:
+            settings = parse_settings(answer[2:]) if answer[0] == 0 else {}
+        except FrameError as error:
+            raise NoAnswerError(f"the sensor told its settings wrongly: {error}") from error
         rate = int(min(settings.get(RATE) or [52], key=lambda r: abs(r - self._rate_hz)))
         chosen = struct.pack("<BBH", RATE, 1, rate)
         if settings.get(RESOLUTION):
@@ -332,7 +337,10 @@ class PolarDriver(BaseDriver):
             chosen += struct.pack("<BBB", CHANNELS, 1, 3)
         port.decoder(PolarDecoder).expect(kind, float(rate))
         answer = await self._ask(port, START, kind, chosen)
-        if answer[0] not in (0, _ALREADY):
+        if answer[0] == _ALREADY:  # its rate, range and factor are those of another start: begin anew
+            await self._ask(port, STOP, kind, b"")
+            answer = await self._ask(port, START, kind, chosen)
+        if answer[0] != 0:
             raise NoAnswerError(f"the sensor cannot start this measurement (error {answer[0]})")
 
     async def stop(self, port: Port, /) -> None:
