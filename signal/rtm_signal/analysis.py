@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtm_signal import catalogue, sensor_choice
 from rtm_signal.analysis_angle import angle_name, measure, reasons
@@ -15,6 +16,7 @@ from rtm_signal.angle import Angle
 from rtm_signal.features import Motion, motion
 from rtm_signal.movement import Movement
 from rtm_signal.orientation import Orientation, orient
+from rtm_signal.placement import misplaced
 from rtm_signal.recording import FloatArray, Recording
 from rtm_signal.repetitions import find_sets, learn
 from rtm_signal.repetitions_count import CountedSet, settle, total_range
@@ -33,7 +35,7 @@ from rtm_signal.result import (
 from rtm_signal.time_grid import GriddedRecording, to_grid
 from rtm_signal.units_check import check_units
 
-PIPELINE_VERSION = "1.0"
+PIPELINE_VERSION = "1.1"
 """Changes whenever a result may change."""
 
 
@@ -68,9 +70,13 @@ def analyze(
     found = find_sets(moved, trimmed=trimmed, known=known, prior=prior)
     counted = [settle(one, moved, trimmed=trimmed, known=known) for one in found]
     withheld = [Withheld("rom_deg", doubt.why) for doubt in doubts] or reasons(choice, entry, oriented)
+    if not withheld and len(choice.of) == 1 and choice.of[0] in shown:
+        worn = misplaced([oriented[choice.of[0]]], [shown[choice.of[0]]], choice.of)
+        withheld += [] if worn is None else [Withheld("rom_deg", worn)]
     angle = None
     if not withheld:
-        angle = measure(choice, entry, oriented, shown, _matching(pose, choice.of))
+        inside = _inside(counted, grid.t)
+        angle = measure(choice, entry, oriented, shown, _matching(pose, choice.of), inside)
         withheld += angle.withheld
     withheld += [Withheld("samples", remark) for remark in grid.remarks]
     tempo = None if entry.id == catalogue.GENERIC.id else entry.tempo_s
@@ -87,6 +93,15 @@ def analyze(
         pipeline_version=PIPELINE_VERSION,
         angle_series=_unsaid(grid.t) if angle is None else angle.series(),
     )
+
+
+def _inside(counted: Sequence[CountedSet], t: FloatArray) -> NDArray[np.bool_]:
+    """(n,) bool, whether a sample lies within a repetition."""
+    edges = np.array([[a, b] for one in counted for a, b in zip(one.start_s, one.end_s, strict=True)])
+    if not len(edges):
+        return np.zeros(len(t), dtype=bool)
+    before = np.searchsorted(edges[:, 0], t, side="right") - 1
+    return np.asarray((before >= 0) & (t <= edges[np.maximum(before, 0), 1]))
 
 
 def _orientations(grid: GriddedRecording, names: Sequence[str]) -> dict[str, Orientation]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rtm_signal.alignment import neutral
 from rtm_signal.angle import Angle
 from rtm_signal.catalogue import GENERIC, Exercise
@@ -23,13 +26,17 @@ def measure(
     oriented: Mapping[str, Orientation],
     calibration: Mapping[str, Orientation],
     pose: GriddedRecording | None,
+    inside: NDArray[np.bool_],
 ) -> Angle:
-    """The angle of the chosen sensors; calibration and pose hold the same sensors or nothing."""
+    """The angle of the chosen sensors; calibration and pose hold the same sensors or nothing.
+
+    inside: (n,) whether a sample lies within a repetition.
+    """
     name = angle_name(choice, entry)
     still = [neutral(pose.sensors[n]) for n in choice.of] if pose is not None else None
     if len(choice.of) == 1:
         up = None if still is None else still[0].up
-        return inclination(oriented[choice.of[0]], of=choice.of, neutral_up=up)
+        return inclination(oriented[choice.of[0]], of=choice.of, neutral_up=up, inside=inside)
     proximal, distal = choice.of
     both = None
     if proximal in calibration and distal in calibration:

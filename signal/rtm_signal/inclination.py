@@ -9,29 +9,66 @@ first clear excursion is positive, and it may pass 180 degrees.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtm_signal.angle import Angle, excursion_sign
 from rtm_signal.orientation import Orientation
 from rtm_signal.recording import FloatArray
 from rtm_signal.uncertainty import withhold
 
+BoolArray = NDArray[np.bool_]
+
 PLANAR = 0.95
 """Share of the tilt in one plane, from which it is taken as a movement in that plane (free rotation: 0.5-0.8)."""
 
 
 def inclination(
-    orientation: Orientation, *, of: tuple[str, ...] = (), neutral_up: FloatArray | None = None
+    orientation: Orientation,
+    *,
+    of: tuple[str, ...] = (),
+    neutral_up: FloatArray | None = None,
+    inside: BoolArray | None = None,
 ) -> Angle:
-    """Tilt of one segment from neutral_up, (3,) the vertical as the sensor saw it, or its first sample."""
+    """Tilt of one segment from neutral_up, (3,) the vertical as the sensor saw it, or its first sample.
+
+    inside: (n,) samples of the exercise, whose plane counts; what the patient does besides may leave it.
+    """
     valid, withheld = withhold("inclination", orientation)
     up = orientation.up
     reference = up[int(np.argmax(valid))] if neutral_up is None else neutral_up
-    angle = _tilt(up, reference, valid)
+    exercised = valid if inside is None else valid & inside
+    plane = _plane(up[exercised])
+    angle = _tilt(up, reference, valid) if plane is None else _in_plane(up, plane, reference, exercised)
     spread = float(np.sqrt(2) * np.median(orientation.sigma))  # a range of motion is a difference of two
     return Angle(orientation.t, angle, orientation.sigma, valid, "inclination", of, (spread, 0.0), withheld)
 
 
-def _tilt(up: FloatArray, reference: FloatArray, valid: np.typing.NDArray[np.bool_]) -> FloatArray:
+def _plane(up: FloatArray) -> FloatArray | None:
+    """(3,) normal of the plane in which the vertical moves as the sensor sees it; None where it does not."""
+    if len(up) < 3:
+        return None
+    values, vectors = np.linalg.eigh(up.T @ up / len(up))
+    spread = np.linalg.eigvalsh(np.cov(up.T))
+    flat = (
+        values[0] < (1 - PLANAR) * float(spread.sum()) and abs(float(vectors[:, 0] @ up.mean(axis=0))) < 0.2
+    )
+    return np.asarray(vectors[:, 0]) if flat else None
+
+
+def _in_plane(up: FloatArray, normal: FloatArray, reference: FloatArray, inside: BoolArray) -> FloatArray:
+    """(n,) rad in the plane, zero where the vertical was `reference`, first excursion of the exercise positive."""
+    first = reference - (reference @ normal) * normal
+    length = float(np.linalg.norm(first))
+    if length < 0.5:  # seen from the neutral pose the movement has no plane of its own
+        first = up[int(np.argmax(inside))]
+        first = first - (first @ normal) * normal
+        length = float(np.linalg.norm(first))
+    first = first / length
+    angle = np.unwrap(np.arctan2(up @ np.cross(normal, first), up @ first))
+    return np.asarray(angle * excursion_sign(angle[inside]))
+
+
+def _tilt(up: FloatArray, reference: FloatArray, valid: BoolArray) -> FloatArray:
     across = np.cross(reference, up)
     along = up @ reference
     values, vectors = np.linalg.eigh(across[valid].T @ across[valid])

@@ -23,6 +23,7 @@ from rtm_signal.repetitions_prescribed import Prior, find_prescribed
 from rtm_signal.repetitions_single import lone, recognised
 from rtm_signal.repetitions_tiling import PHASES, Tiling, agreement, at_steps, bank, cycles, refine, tile
 from rtm_signal.segmentation import bouts, is_moving
+from rtm_signal.self_similarity import walking
 
 _NEARLY = 0.12
 """A shorter period is preferred while its fit is this near to the best."""
@@ -50,6 +51,7 @@ _LEAST_PARTED = 3
 """A bout is parted at a long rest only where each part is a set in itself."""
 _NOMINAL_WEIGHT = 0.25
 """What a nominal count off by a factor e costs, where the calibration holds nothing but repetitions."""
+_MOSTLY = 0.5
 _MARGIN_S = 1.0
 """Rest kept on either side of a bout, so that its first and last repetition have room."""
 _EDGE_PAD = 0.45
@@ -196,7 +198,7 @@ def learn(
     if prior is not None and nominal != 1:
         sets = find_prescribed(calibration, prior, nominal=nominal)
         if sets:
-            return (sets[0].movement,)
+            return () if not prior.gait and _walked(calibration, sets) else (sets[0].movement,)
     spans = _with_margin(bouts(calibration), calibration)
     whole = len(spans) == 1 and moving.mean() > 0.8 and bool(moving[[0, -1]].all())
     hint = _NOMINAL_WEIGHT if nominal and whole else 0.0
@@ -211,6 +213,15 @@ def learn(
         if one is not None:
             kinds.append(replace(one.movement, pace_s=pace))
     return tuple(kinds) or (_single(calibration, moving),)
+
+
+def _walked(calibration: Motion, sets: Sequence[FoundSet]) -> bool:
+    """Whether what was found in a calibration is rather the walking around it."""
+    gait = walking(weigh(calibration, sets[0].movement.scale), calibration.rate_hz)
+    spans = [
+        np.searchsorted(calibration.t, span) for s in sets for span in zip(s.start_s, s.end_s, strict=True)
+    ]
+    return float(np.mean([gait[a : b + 1].mean() for a, b in spans])) > _MOSTLY
 
 
 def _with_margin(spans: list[tuple[int, int]], motion: Motion) -> list[tuple[int, int]]:

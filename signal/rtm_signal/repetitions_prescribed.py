@@ -43,6 +43,8 @@ _LEAST_SIZE_WEIGHT = 0.3
 _GAIT_COST = 0.8
 """What a movement loses that lies where the recording looks like walking: it is then the exercise only where
 nothing else is."""
+_GAIT_DOUBT = 0.3
+"""Places in walking are followed up after all others."""
 _LENGTH_POWER = 0.5
 """How much the time for which a movement is repeated counts beside how alike its repetitions are."""
 _TEMPO_SPREAD = 0.35
@@ -114,7 +116,7 @@ def find_prescribed(
     gait = np.zeros(len(moving), dtype=bool) if prior.gait else walking(signal, motion.rate_hz)
     runs: list[_Run | None] = []
     follow = partial(_followed, motion, signal, moving, gait, scale, prior, known)
-    for period in _periods(signal, moving & ~gait, motion.rate_hz, prior):
+    for period in _periods(signal, moving, gait, motion.rate_hz, prior):
         runs += follow(float(period))
     # Of a repetition that was taken for two or three the own period may not be among the candidates.
     best = _chosen([r for r in runs if r is not None], nominal)
@@ -155,7 +157,9 @@ class _Grid:
         return cls(motion, grid, bank(grid, moving[whole]), step, posture_scale, gait[whole])
 
 
-def _periods(signal: FloatArray, moving: NDArray[np.bool_], rate_hz: float, prior: Prior) -> FloatArray:
+def _periods(
+    signal: FloatArray, moving: NDArray[np.bool_], gait: NDArray[np.bool_], rate_hz: float, prior: Prior
+) -> FloatArray:
     """The periods, s, of the prior's range at which most of the movement resembles itself."""
     longest = min(prior.longest_s, len(signal) / rate_hz / 2.1)
     count = int(np.log(max(longest / prior.shortest_s, 1.0)) / np.log(_LAG_RATIO)) + 1
@@ -164,6 +168,7 @@ def _periods(signal: FloatArray, moving: NDArray[np.bool_], rate_hz: float, prio
     for i, lag in enumerate(lags):
         grid, whole = at_steps(signal, lag / PHASES * rate_hz)
         alike = resembles(grid, moving[whole])
+        alike = alike * (1 - _GAIT_DOUBT * gait[whole][: len(alike)])
         power[i] = float((alike**2).sum()) * lag
     around = np.pad(power, 1, constant_values=-1.0)
     peaks = np.flatnonzero((power >= around[:-2]) & (power >= around[2:]) & (power > 0))
@@ -182,7 +187,8 @@ def _followed(
 ) -> list[_Run]:
     """What comes of a period, from each of the places that resemble the next most."""
     grid = _Grid.of(motion, signal, moving, gait, period, scale[0])
-    alike = resembles(grid.signal, grid.stretches.moving & ~grid.gait)
+    alike = resembles(grid.signal, grid.stretches.moving)
+    alike = alike * (1 - _GAIT_DOUBT * grid.gait[: len(alike)])
     slow = np.asarray(sliding_window_view(np.pad(_speed(grid), (2, 2), mode="edge"), 5).mean(axis=1))
     out: list[_Run] = []
     for _ in range(_SEEDS):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtm_signal.features import Motion
 from rtm_signal.recording import FloatArray
@@ -19,6 +20,8 @@ _ONSET = 0.03
 """Share of the phase's peak speed."""
 _BASE = 0.1
 """Share of the excursion below which the course is at its base."""
+_HALF_WAY, _RESTS = 0.2, 0.2
+"""A swing rests this near to the middle of its range, at this share of its greatest speed or less."""
 _REACH = 0.5
 """How far outside the tiling's edges, in repetitions, a start or an end is looked for."""
 
@@ -60,9 +63,44 @@ def timings(motion: Motion, start_s: FloatArray, end_s: FloatArray) -> list[Timi
     tops = np.array([a + int(np.argmax(along[a : b + 1])) for a, b in zip(lo, hi, strict=True)])
     valleys = [a + int(np.argmin(along[a : b + 1])) for a, b in pairwise(tops)]
     usual = float(np.median(hi - lo))
+    if _swings(along, speed, lo, hi):
+        return [_swing(motion, along, speed, a, b) for a, b in zip(lo, hi, strict=True)]
     before = [max(0, round(lo[0] - _REACH * usual)), *valleys]
     after = [*valleys, min(len(along) - 1, round(hi[-1] + _REACH * usual))]
     return [_one(motion, along, speed, a, int(top), b) for a, top, b in zip(before, tops, after, strict=True)]
+
+
+def _swings(along: FloatArray, speed: FloatArray, lo: NDArray[np.int64], hi: NDArray[np.int64]) -> bool:
+    """Whether the movement goes to both sides of where it rests: it begins and ends still, half-way."""
+    levels, rests = [], []
+    for a, b in zip(lo, hi, strict=True):
+        part = along[a : b + 1]
+        levels.append((np.mean(along[[a, b]]) - part.min()) / max(float(np.ptp(part)), 1e-9))
+        rests.append(np.mean(np.abs(speed[[a, b]])) / max(float(np.abs(speed[a : b + 1]).max()), 1e-9))
+    half_way = abs(float(np.median(levels)) - 0.5) < _HALF_WAY
+    return half_way and float(np.median(rests)) < _RESTS
+
+
+def _swing(motion: Motion, along: FloatArray, speed: FloatArray, first: int, last: int) -> Timing:
+    """From leaving the middle until resting there again; out to the first side, back over the other one."""
+    quick = np.flatnonzero(np.abs(speed[first : last + 1]) > _ONSET * np.abs(speed[first : last + 1]).max())
+    start, end = first + int(quick[0]), first + int(quick[-1])
+    part = along[start : end + 1]
+    middle = float(np.mean(along[[start, end]]))
+    far = np.abs(part - middle) > 0.8 * float(np.abs(part - middle).max())
+    side = float(np.sign(part[int(np.argmax(far))] - middle))
+    reach = max(2, len(part) * 2 // 3)
+    peak = start + int(np.argmax(side * part[:reach]))
+    t = motion.t
+    return Timing(
+        start_s=float(t[start]),
+        peak_s=float(t[peak]),
+        end_s=float(t[end]),
+        concentric_s=float(t[peak] - t[start]),
+        eccentric_s=float(t[end] - t[peak]),
+        hold_s=0.0,
+        size=float(np.ptp(part)),
+    )
 
 
 def _one(motion: Motion, along: FloatArray, speed: FloatArray, first: int, top: int, last: int) -> Timing:
