@@ -26,9 +26,9 @@ from rtm_signal.wire import CHUNK, Manifest
 
 SEED = 4
 RATE_HZ = 100.0
-PATIENCE_S = 180.0
-"""Longest wait for anything; an emulated processor is some twenty times slower than a real one."""
-STREAM_S, CALM_S, AWAY_S = 20.0, 8.0, 12.0
+PATIENCE_S = 420.0
+"""Longest wait for anything: on a busy host an emulated gateway takes three minutes to start."""
+STREAM_S, CALM_S, AWAY_S, RESYNC_S = 20.0, 8.0, 12.0, 60.0
 DATA = Path("/tmp/gateway")  # noqa: S108 - the guest's own memory, and nobody else is there
 
 Outcome = tuple[bool, str]
@@ -133,7 +133,7 @@ class Stages:
         """The sensor's button closes the recording; everything sampled is stored, once, unaltered."""
         await asyncio.sleep(CALM_S)
         await self.sensor.press_button()
-        await until(lambda: self.manifest() is not None, PATIENCE_S / 3)
+        await until(lambda: self.manifest() is not None, RESYNC_S)
         code = await self.gateway.end(signal.SIGTERM)
         manifest = self.manifest()
         if manifest is None:
@@ -161,7 +161,7 @@ class Stages:
             scans = "is scanning" if "Discovering: yes" in adapter else "is not scanning"
             return False, f"not connected again in {PATIENCE_S:.0f} s; BlueZ {held} and {scans}"
         words = f"connected again after {time.monotonic() - began:.0f} s"
-        resynced = await self.gateway.wait_event("resynced", mark, PATIENCE_S / 3)
+        resynced = await self.gateway.wait_event("resynced", mark, RESYNC_S)
         await asyncio.sleep(CALM_S)
         return True, f"{words}; {resynced['message'] if resynced else 'nothing came from the memory'}"
 
