@@ -207,6 +207,7 @@ def test_the_timer_pauses_when_nothing_happens(open_page: Open, own_house: House
     page.clock.run_for(1_000)
     page.click("text=Stop timer")
     assert page.input_value("#minutes") == "3.5"
+    assert page.input_value("input[name=idle]") == "9.0"
 
 
 def test_click_budgets(open_page: Open, own_house: House) -> None:

@@ -137,6 +137,25 @@ def test_log_and_undo(own: httpx.Client, own_house: House) -> None:
     assert "taken back already" in again.text
 
 
+def test_idle_time_of_the_timer_is_kept_shown_and_not_counted(own: httpx.Client, own_house: House) -> None:
+    response = own.post(f"/p/{own_house.patient}/time", data={**CALL, "idle": "7.5"})
+    assert response.status_code == 303
+    page = own.get(response.headers["location"].partition("#")[0]).text
+    assert "Logged 12 min." in page
+    assert "26 of 20 min" in page, "as without it"
+    assert "7 min idle, not counted" in page
+    with own_house.store.tenant_tx(own_house.tenant) as tx:
+        rows = tx.execute(
+            "SELECT extract(epoch FROM ended_at - started_at)::integer AS s, contact FROM time_entry_current"
+            " WHERE tenant_id = %s AND episode_id = %s AND idle",
+            (own_house.tenant, own_house.episode),
+        ).fetchall()
+    assert rows == [{"s": 450, "contact": None}]
+    other = next(patient for patient in own_house.patients.values() if patient != own_house.patient)
+    meanwhile = {**CALL, "minutes": "5", "ended": "2026-11-23T15:16"}
+    assert own.post(f"/p/{other}/time", data=meanwhile).status_code == 303, "idle time blocks no work"
+
+
 def test_overlaps_are_refused(own: httpx.Client, own_house: House) -> None:
     assert own.post(f"/p/{own_house.patient}/time", data=CALL).status_code == 303
     response = own.post(f"/p/{own_house.patient}/time", data={**CALL, "ended": "2026-11-23T15:25"})
@@ -161,6 +180,10 @@ def test_overlaps_are_refused(own: httpx.Client, own_house: House) -> None:
         {"minutes": "61"},
         {"minutes": "481", "note": "a long one"},
         {"minutes": EVIL},
+        {"idle": "-1"},
+        {"idle": "inf"},
+        {"idle": "481"},
+        {"idle": EVIL},
         {"ended": "2026-11-23T17:00"},
         {"ended": "2024-11-23T17:00"},
         {"ended": "yesterday"},

@@ -39,6 +39,7 @@ class TimeForm(BaseModel):
     minutes: Text
     ended: Text
     note: Text = ""
+    idle: Text = ""
 
 
 class PlanForm(BaseModel):
@@ -91,7 +92,9 @@ def log_time(
         with svc.store.tenant_tx(who.tenant) as tx:
             at = clinic.clinic(tx, who.tenant)
             item = clinic.episode_of(svc.store, tx, who.tenant, patient)
-            work = time_log.checked(form.activity, form.minutes, form.ended, form.note, at.zone, now)
+            work = time_log.checked(
+                form.activity, form.minutes, form.ended, form.note, at.zone, now, idle=form.idle
+            )
             entry = time_log.log(svc.store, tx, at, who, patient, item.episode, work, now)
             trail.note(tx, who, "time_logged", patient, {"entry": str(entry)})
     except (InvalidError, ConflictError) as problem:
@@ -200,7 +203,7 @@ def _page(
         trail.note(tx, who, "patient_read", patient)
     written = next((e for e in page.time if str(e.entry) == logged and not e.superseded), None)
     ended = now.astimezone(ZoneInfo(at.zone)).strftime("%Y-%m-%dT%H:%M")
-    empty = {"activity": "phone", "minutes": "", "ended": ended, "note": "", "exercise": ""}
+    empty = {"activity": "phone", "minutes": "", "ended": ended, "note": "", "idle": "", "exercise": ""}
     values = {
         "page": page,
         "clinic_zone": at.zone,

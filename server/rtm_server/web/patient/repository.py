@@ -69,7 +69,7 @@ ORDER BY d.local_day
 
 _TIME = """
 SELECT t.entry_id, t.started_at, t.ended_at, t.activity, t.contact, t.author_id, u.name_enc,
-       t.voided, s.entry_id IS NOT NULL AS superseded
+       t.voided, t.idle, s.entry_id IS NOT NULL AS superseded
 FROM time_entry t
 JOIN app_user u ON u.tenant_id = t.tenant_id AND u.user_id = t.author_id
 LEFT JOIN time_entry s ON s.tenant_id = t.tenant_id AND s.supersedes = t.entry_id
@@ -251,6 +251,7 @@ def time_entries(store: Store, tx: Tx, at: Clinic, episode: UUID, today: date) -
             activity=ACTIVITY_WORDS.get(row["activity"], row["activity"].replace("_", " ")),
             contact=None if row["contact"] is None else CONTACT_WORDS[row["contact"]],
             superseded=row["superseded"],
+            idle=row["idle"],
         )
         for row in tx.execute(_TIME, values).fetchall()
         if not row["voided"]

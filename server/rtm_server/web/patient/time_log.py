@@ -33,15 +33,15 @@ ACTIVITIES: dict[str, tuple[str, str, str | None]] = {
 _OVERLAP = """
 SELECT t.started_at, t.ended_at, t.author_id, u.name_enc
 FROM time_entry_current t JOIN app_user u ON u.tenant_id = t.tenant_id AND u.user_id = t.author_id
-WHERE t.tenant_id = %(tenant)s AND (t.author_id = %(author)s OR t.episode_id = %(episode)s)
+WHERE t.tenant_id = %(tenant)s AND NOT t.idle AND (t.author_id = %(author)s OR t.episode_id = %(episode)s)
   AND t.started_at < %(end)s AND t.ended_at > %(start)s
 ORDER BY t.started_at LIMIT 1
 """
 _INSERT = """
 INSERT INTO time_entry (tenant_id, entry_id, episode_id, author_id, role, started_at, ended_at, activity,
-                        contact, note_enc, entered_at)
+                        contact, note_enc, idle, entered_at)
 SELECT %(tenant)s, %(entry)s, %(episode)s, %(author)s, u.practice_role, %(start)s, %(end)s, %(activity)s,
-       %(contact)s, %(note)s, %(now)s
+       %(contact)s, %(note)s, %(idle)s, %(now)s
 FROM app_user u WHERE u.tenant_id = %(tenant)s AND u.user_id = %(author)s
 """
 _FOUND = """
@@ -67,26 +67,32 @@ WHERE t.tenant_id = %(tenant)s AND t.entry_id = %(entry)s
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A checked entry, UTC."""
+    """A checked entry, UTC. idle: how long the timer ran before it while nobody did anything."""
 
     start: datetime
     end: datetime
     activity: str
     contact: str | None
     note: str
+    idle: timedelta = timedelta()
 
 
-def checked(activity: str, minutes: str, ended: str, note: str, zone: str, now: datetime) -> Work:
+def checked(
+    activity: str, minutes: str, ended: str, note: str, zone: str, now: datetime, *, idle: str = ""
+) -> Work:
     """The form's words as an entry, or InvalidError with what to mend. `ended` is the clinic's local time."""
     if activity not in ACTIVITIES:
         raise InvalidError("Choose what you did.")
     try:
         length = float(minutes.strip().replace(",", "."))
+        unused = float(idle.strip() or 0.0)
         local = datetime.strptime(ended.strip()[:16], "%Y-%m-%dT%H:%M").replace(tzinfo=ZoneInfo(zone))
     except ValueError:
         raise InvalidError("Give the minutes as a number and the time it ended.") from None
     if not math.isfinite(length) or not 0 < length <= LONGEST_MINUTES:
         raise InvalidError(f"Minutes must be more than 0 and at most {LONGEST_MINUTES:.0f}.")
+    if not math.isfinite(unused) or not 0 <= unused <= LONGEST_MINUTES:
+        raise InvalidError(f"Idle minutes must be at least 0 and at most {LONGEST_MINUTES:.0f}.")
     if length > LONG_MINUTES and len(note.strip()) < 4:
         raise InvalidError(f"More than {LONG_MINUTES:.0f} minutes need a reason in the note.")
     end = local.astimezone(UTC)
@@ -95,7 +101,8 @@ def checked(activity: str, minutes: str, ended: str, note: str, zone: str, now: 
     if end < now - timedelta(days=365):
         raise InvalidError("The end lies more than a year back.")
     _, kind, contact = ACTIVITIES[activity]
-    return Work(end - timedelta(minutes=length), end, kind, contact, note.strip())
+    start = end - timedelta(minutes=length)
+    return Work(start, end, kind, contact, note.strip(), timedelta(minutes=unused))
 
 
 def log(
@@ -114,6 +121,7 @@ def log(
         "entry": uuid4(),
         "activity": work.activity,
         "contact": work.contact,
+        "idle": False,
         "note": store.seal_text(tx, at.tenant, patient, "note_enc", work.note) if work.note else None,
     }
     clash = tx.execute(_OVERLAP, values).fetchone()
@@ -121,6 +129,9 @@ def log(
         by = user_name(store, tx, at.tenant, clash["author_id"], clash["name_enc"])
         raise ConflictError(overlap_words(clash, at.zone, by))
     tx.execute(_INSERT, values)
+    if work.idle:  # shown, and marked as what no rule counts; it stands in nobody's way
+        idle = {"entry": uuid4(), "start": work.start - work.idle, "end": work.start, "idle": True}
+        tx.execute(_INSERT, {**values, **idle, "contact": None, "note": None})
     return UUID(str(values["entry"]))
 
 

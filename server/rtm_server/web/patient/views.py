@@ -50,6 +50,7 @@ class TimeEntry:
     activity: str
     contact: str | None
     superseded: bool = False
+    idle: bool = False
 
     @property
     def minutes(self) -> float:

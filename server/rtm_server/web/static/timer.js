@@ -13,13 +13,15 @@ if (form) {
   const state = document.createElement("small");
   box.append(button, shown, state);
   form.prepend(box);
-  let counted = 0, last = 0, active = 0, running = false;
+  let counted = 0, idle = 0, last = 0, active = 0, running = false;
   const touch = () => { active = Date.now(); };
   for (const name of ["keydown", "pointerdown", "pointermove", "scroll"]) addEventListener(name, touch, { passive: true });
   const step = () => {
     const now = Date.now();
     const until = Math.min(now, active + IDLE_MS);
-    if (until > last) counted += until - last;
+    const moved = Math.max(0, until - last);
+    counted += moved;
+    idle += now - last - moved;
     last = now;
     const seconds = Math.floor(counted / 1000);
     shown.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
@@ -38,6 +40,7 @@ if (form) {
       clearInterval(ticking);
       button.textContent = "Start timer";
       form.elements.minutes.value = (Math.floor(counted / 6000) / 10).toFixed(1);
+      form.elements.idle.value = (Math.floor(idle / 6000) / 10).toFixed(1);
       const now = new Date();
       // the field is in the clinic's zone, whatever this computer's is
       const parts = Object.fromEntries(new Intl.DateTimeFormat("en-CA", { timeZone: form.dataset.zone, year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).formatToParts(now).map((p) => [p.type, p.value]));
