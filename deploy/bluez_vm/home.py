@@ -10,8 +10,6 @@ import signal
 import sqlite3
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -144,16 +142,6 @@ class GatewayProcess:
             outbox = Outbox(copy, load_or_create_key(self._folder / "outbox.key"), limit_bytes=_OUTBOX_LIMIT)
             with contextlib.closing(outbox):
                 return outbox.take(_OUTBOX_LIMIT, now=0.0)
-
-
-async def until(condition: Callable[[], bool], timeout_s: float) -> bool:
-    """Wait for a condition; False when it does not come true in time."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        await asyncio.sleep(0.1)
-    return True
 
 
 async def output_of(*command: str, timeout_s: float = 30.0) -> str:

@@ -14,10 +14,10 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from deploy.bluez_vm.home import SENSOR, GatewayProcess, make_air, make_sensor, output_of, until
+from deploy.bluez_vm.home import SENSOR, GatewayProcess, make_air, make_sensor, output_of
 from deploy.bluez_vm.result import Result, versions_line
 
 from rtm_gateway.radio import open_radio
@@ -32,6 +32,15 @@ STREAM_S, CALM_S, AWAY_S, RESYNC_S = 20.0, 8.0, 12.0, 60.0
 DATA = Path("/tmp/gateway")  # noqa: S108 - the guest's own memory, and nobody else is there
 
 Outcome = tuple[bool, str]
+T = TypeVar("T")
+
+
+async def eventually(read: Callable[[], T], satisfied: Callable[[T], bool]) -> T:
+    """What `read` gives once it satisfies, or at last. Read in a thread, so that the sensor never stands still."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not satisfied(value := await asyncio.to_thread(read)) and time.monotonic() < deadline:
+        await asyncio.sleep(2.0)
+    return value
 
 
 class Stages:
@@ -86,8 +95,7 @@ class Stages:
         """What is sampled within 20 s reaches the outbox; how soon depends on the host and is only told."""
         await asyncio.sleep(STREAM_S)
         sampled, began = self.sensor.firmware.next_index, time.monotonic()
-        while (stored := self.stored_samples()) < sampled and time.monotonic() - began < PATIENCE_S:
-            await asyncio.sleep(2.0)
+        stored = await eventually(self.stored_samples, lambda number: number >= sampled)
         words = f"{stored} samples in the outbox"
         return stored >= sampled, f"{words}; the first {sampled} after {time.monotonic() - began:.0f} s"
 
@@ -133,13 +141,12 @@ class Stages:
         """The sensor's button closes the recording; everything sampled is stored, once, unaltered."""
         await asyncio.sleep(CALM_S)
         await self.sensor.press_button()
-        await until(lambda: self.manifest() is not None, RESYNC_S)
+        manifest = await eventually(self.manifest, lambda found: found is not None)
         code = await self.gateway.end(signal.SIGTERM)
-        manifest = self.manifest()
-        if manifest is None:
-            return False, f"no manifest; the gateway ended with {code}; {self.verdict()[1]}"
-        lost = sum(last - first + 1 for stream in manifest.streams for first, last in stream.lost)
         ok, words = self.verdict()
+        if manifest is None:
+            return False, f"no manifest; the gateway ended with {code}; {words}"
+        lost = sum(last - first + 1 for stream in manifest.streams for first, last in stream.lost)
         return ok and lost == 0 and code == 0, f"{words}; {lost} declared lost; exit code {code}"
 
     # --- helpers -----------------------------------------------------------------------------------------
