@@ -25,7 +25,7 @@ since an address on the local network is whatever its owner says."""
 COOKIE_S: Final = 180 * 86400
 
 
-class PairingError(Exception):
+class PairingError(ValueError):
     """The file with the code cannot be used; the message is one plain sentence."""
 
 

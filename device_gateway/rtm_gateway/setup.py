@@ -38,7 +38,7 @@ _CONNECT_S: Final = 30.0
 _TICK_S: Final = 0.1
 
 
-class SetupError(Exception):
+class SetupError(ValueError):
     """The set-up cannot be finished; the message is one plain sentence."""
 
 
@@ -163,7 +163,10 @@ class _Setup:
         try:
             found = await look(self._radio, look_s)
         except LINK_ERRORS as error:
-            raise SetupError(f"The radio cannot look for sensors: {error}.") from error
+            what = (
+                error.args[0] if error.args else type(error).__name__
+            )  # bleak adds its reason as a second one
+            raise SetupError(f"The radio cannot look for sensors: {what}.") from error
         if not found:
             raise SetupError(
                 "No sensor is in range. Wake the sensors, bring them near, and stop `rtm gateway` if it runs:"
