@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 
-from rtm_server import ledger
+from rtm_server import analyses, ledger
 from rtm_server.store import Store, Tx
-from rtm_server.testing import Clinic, make_clinic
+from rtm_server.testing import Clinic, make_clinic, send_recording, squat_like
 
 NEW_YORK = ZoneInfo("America/New_York")
 MARCH = date(2026, 3, 1)
@@ -173,6 +174,24 @@ def test_a_clock_from_another_age_stops_no_month_and_is_named(clinic: Clinic, ye
     assert doubt.on == (date(1970, 1, 1) if year == 1970 else arrived.date())
     assert doubt.received == {arrived.date()}
     assert doubt.why.startswith(CLOCK)
+
+
+def test_days_that_arrive_in_one_batch_after_the_window_wait_for_a_person(clinic: Clinic) -> None:
+    """Fourteen days came as they were done, two more weeks after the window was over, through ingest and analysis."""
+    base = clinic.since.date() + timedelta(days=30)
+    values = squat_like(1500, 50.0)
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        for offset in range(14):
+            add_day(tx, clinic, base + timedelta(days=offset))
+    for offset in (14, 15):
+        opened = datetime.combine(base + timedelta(days=offset), time(12), NEW_YORK)
+        recording = send_recording(clinic, values + np.int16(offset), opened=opened, boot=offset)
+        analyses.analyse(clinic.store, clinic.tenant, recording)
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        result = ledger.evaluation(tx, clinic.tenant, clinic.episode, datetime.now(UTC).date())
+    (supply,) = [line for line in result["lines"] if line["code"] == "98977"]
+    assert supply["decision"] == "hold"
+    assert any("arrived more than 7 days after" in why for why in supply["reasons"])
 
 
 def test_what_was_set_aside_or_not_counted_is_no_evidence_at_all(clinic: Clinic) -> None:
