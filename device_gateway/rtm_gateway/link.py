@@ -50,6 +50,8 @@ _log = logging.getLogger(__name__)
 
 LINK_ERRORS: Final = (BleakError, NoAnswerError, TimeoutError, OSError, EOFError)
 """What a radio may throw at us; anything else is a mistake of ours."""
+_PASSES: Final = 5
+"""How often a memory is listed again while it goes on giving what it had not given."""
 
 
 class SensorLink:
@@ -367,15 +369,22 @@ class SensorLink:
         if not self.driver.has_flash or self._gaps_seen == self._decoder.counters.gap:
             return
         gaps = self._decoder.counters.gap
-        lost: list[Span] = []
-        fetched = 0
         ends = {key: have.end for key, have in self._have.items()}
         runs = await self.driver.stored(port)
         await asyncio.sleep(self._policy.settle_s)  # live frames on their way are not missing
-        for run in runs:
-            before = sum(end - first for first, end in self._holes(run))
-            lost += await self._fetch(port, run)
-            fetched += before - sum(end - first for first, end in self._holes(run))
+        fetched, lost = await self._fetch_all(port, runs)
+        for _ in range(_PASSES):
+            if not lost:
+                break
+            # A full memory overwrites while it is read: only what it still lists and does not give is lost.
+            runs = await self.driver.stored(port)
+            more, lost = await self._fetch_all(port, runs)
+            fetched += more
+            if not more:
+                break
+        else:
+            lost = []  # it is still coming: asked again at the next resync
+            gaps = -1
         for span in overwritten(self._have, ends, runs):
             self._have[span.stream, span.boot].add(span.first, span.last + 1)
             lost.append(span)
@@ -383,6 +392,15 @@ class SensorLink:
         missing = sum(span.last - span.first + 1 for span in lost)
         what = f"{fetched} samples came from the sensor's memory; {missing} are lost."
         self._tell(Event.RESYNCED, what, spans=tuple(lost))
+
+    async def _fetch_all(self, port: Port, runs: Sequence[StoredRun]) -> tuple[int, list[Span]]:
+        """Fetch what of these runs is missing: (samples that came, spans that did not)."""
+        fetched, stuck = 0, []
+        for run in runs:
+            before = sum(end - first for first, end in self._holes(run))
+            stuck += await self._fetch(port, run)
+            fetched += before - sum(end - first for first, end in self._holes(run))
+        return fetched, stuck
 
     def _holes(self, run: StoredRun) -> list[tuple[int, int]]:
         """What of a run is missing here."""
