@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from validation import angles, repetitions, synthetic
+from validation.reliability import draw
 from validation.rows import Row, met
 from validation.shared_data import NOT_SET, data_dir
 
@@ -24,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAST = ROOT / "validation" / "last.json"
 PAGE = ROOT / "docs" / "validation.md"
 PICTURES = ROOT / "docs" / "validation"
+RELIABILITY = "reliability.svg"
 WORST = 3
 SYNTHETIC_SEEDS = (0, 1)
 NOISES = 2.0
@@ -33,31 +35,30 @@ UNKNOWN_NOISE = 0.03
 NOTES = """\
 ## How to read it
 
-Shares are of sets, medians of trials. Nothing was fitted to single subjects: the constants of the counter are
-stated with their reason in the code and were chosen once for all five subjects and all exercises, so
-leaving a
-subject out leaves them as they are, and the table by subject below is the leave-one-subject-out result. The
-knee
-set is one subject. The synthetic body is the simulator's: its tempo, holds and turning points are known
-exactly, which
-no public set labels.
+Shares are of sets, medians of trials. No parameter was searched for and none is set by subject or exercise, but a few
+thresholds of the counter were chosen by hand while all five shoulder subjects and both therapy subjects were
+in view. So the table by subject shows how even the counter is, and is no held-back result. The knee set is
+one subject. The simulated body's repetitions are known exactly, tempo, holds and turning points included,
+which no public set labels; it is our own model, and says nothing about people that it does not contain.
 
 The calibration of a shoulder set is its own first 3/20 by time, called three repetitions. Its pace is then
-exactly a
-twentieth of the set, whatever the patient did; the counter believes a pace only with even odds and only
-where the cycles it saw nearly agree (`docs/explanation/repetitions.md`), yet part of the gain over `generic`
-is owed to this construction, and a calibration from another day would gain less.
+exactly a twentieth of the set, whatever the patient did. The counter believes a pace only with even odds and
+only where the cycles it saw nearly agree (`docs/explanation/repetitions.md`), yet most of the gain over
+`generic` in those sets is owed to this construction; a calibration from another day would gain less.
 
 ## What falls short, and what was tried
 
-- **Exact counts of trimmed shoulder sets.** The period is right in every set; what is left is the edges.
-The number
-  of cycles in a recording cut to "20" is 19.0 to 22.4 (three sets hold 21 to 22 visible cycles), so that
-  rounding
-  cannot meet the protocol's number. Counting extremes at the edges, a lower rounding threshold for cut
-  repetitions and the phase of the calibration's beginning were tried: none was better across subjects.
+- **Exact counts of trimmed shoulder sets.** The period is right in every set; what is left is the edges. A
+  recording cut to "20" holds 18.5 to 22.4 cycles, three of them 21 or more visible ones, and rounding cannot
+  meet the protocol's number. Extremes counted at the edges, a lower threshold for cut repetitions, and the
+  phase at which the calibration begins were tried; none was better for most subjects.
+- **The simulated body with walking and handling around.** Counts within one are near the goal, exact ones and
+  repetitions in place are not: beside walking some sets are read half a cycle late, and some gain or lose a
+  repetition at an end. A second reading half a cycle away, the core of alike repetitions, and the catalogue's
+  tempo and excursion as a prior were added and each helped; what is left has not been taken apart by entry.
 - **Walking alone.** Beside an exercise, walking is told apart by its pace; a recording of nothing but walking
   is still counted by `generic`.
+- **Exercises counted in time** have the lowest figure: nothing special is done for them yet.
 """
 
 
@@ -67,10 +68,12 @@ def main() -> int:
         sys.stderr.write(NOT_SET + "\n")
         return 1
     counted = repetitions.count_all(folder)
+    reliability = angles.reliability(folder)
     rows = repetitions.rows_of(counted) + angles.score(folder) + synthetic.score(SYNTHETIC_SEEDS)
     fallen = compare(rows, json.loads(LAST.read_text(encoding="utf-8")) if LAST.is_file() else {})
     PICTURES.mkdir(parents=True, exist_ok=True)
     pictures = _pictures(counted)
+    draw(reliability, PICTURES / RELIABILITY)
     PAGE.write_text(_page(rows, counted, pictures), encoding="utf-8")
     for what in fallen:
         sys.stderr.write(f"Worse than last time: {what}\n")
@@ -96,7 +99,9 @@ def compare(rows: Sequence[Row], last: dict[str, float]) -> list[str]:
 
 def _pictures(counted: Sequence[repetitions.Counted]) -> list[tuple[str, str]]:
     """The worst counts as pictures: (caption, file)."""
-    worst = sorted((c for c in counted if c.off), key=lambda c: (-abs(c.off), c.one.key, c.calibrated))
+    worst = sorted((c for c in counted if c.off), key=lambda c: (abs(c.off), c.one.key, c.calibrated))
+    one_each = {c.one.key: c for c in worst}
+    worst = sorted(one_each.values(), key=lambda c: (-abs(c.off), c.one.key))
     out = []
     for number, case in enumerate(worst[:WORST], 1):
         name = f"worst-count-{number}.svg"
@@ -132,6 +137,8 @@ def _page(
         way = "calibrated" if calibrated else "generic"
         lines.append(f"| {group} | {subject} | {way} | {n} | {exact:.0f} % | {near:.0f} % |")
     lines += ["", "## Reliability of the stated count ranges", "", _reliability(counted)]
+    lines += ["## Reliability of the stated angle intervals", ""]
+    lines += [f"![share of samples inside intervals of each stated share](validation/{RELIABILITY})", ""]
     lines += ["## The worst counts", ""]
     lines += [f"![{caption}](validation/{name})\n\n{caption}.\n" for caption, name in pictures]
     return "\n".join(lines) + "\n"
