@@ -60,19 +60,22 @@ class FrameError(ValueError):
     """Bytes that cannot be a frame."""
 
 
-def parse_settings(data: bytes) -> dict[int, list[int | float]]:
-    """`type u8, count u8, values` repeated, up to a type whose size is not known. Raises FrameError."""
+def parse_settings(data: bytes, *, cut: bool = False) -> dict[int, list[int | float]]:
+    """`type u8, count u8, values` repeated, up to a type whose size is not known.
+
+    cut: a link of few bytes may have cut the answer short; what is whole is taken. Else raises FrameError.
+    """
     settings: dict[int, list[int | float]] = {}
     at = 0
     while at < len(data):
         size = _SETTING_BYTES.get(data[at])
         if size is None:
             break
-        if at + 2 > len(data):
+        if at + 2 > len(data) or at + 2 + data[at + 1] * size > len(data):
+            if cut:
+                break
             raise FrameError("settings cut short")
         kind, number, at = data[at], data[at + 1], at + 2
-        if at + number * size > len(data):
-            raise FrameError("settings cut short")
         values: list[int | float] = []
         for place in range(number):
             raw = data[at + place * size : at + (place + 1) * size]
@@ -320,10 +323,7 @@ class PolarDriver(BaseDriver):
 
     async def _start(self, port: Port, kind: int) -> None:
         answer = await self._ask(port, GET_SETTINGS, kind, b"")
-        try:
-            settings = parse_settings(answer[2:]) if answer[0] == 0 else {}
-        except FrameError as error:
-            raise NoAnswerError(f"the sensor told its settings wrongly: {error}") from error
+        settings = parse_settings(answer[2:], cut=True) if answer[0] == 0 else {}
         rate = int(min(settings.get(RATE) or [52], key=lambda r: abs(r - self._rate_hz)))
         chosen = struct.pack("<BBH", RATE, 1, rate)
         if settings.get(RESOLUTION):
