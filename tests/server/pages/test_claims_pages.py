@@ -90,7 +90,10 @@ def test_what_is_missing_stands_on_the_page(clerk: httpx.Client, month: House) -
 
 def test_a_line_s_audit_file(clerk: httpx.Client) -> None:
     links = re.findall(rf'href="({MONTH}/lines/[^"]+)"', clerk.get(MONTH).text.partition('id="released"')[2])
+    assert "ready to go" in clerk.get(MONTH).text
+    clerk.post(f"{MONTH}/export", data={"format": "837p"})
     page = clerk.get(links[0]).text
+    assert re.search(r"History.*approved.*exported.*claim HS0000000", page, re.DOTALL)
     (found,) = re.findall(r'href="([^"]+/audit\.zip)"', page)
     made = clerk.get(f"{MONTH}/lines/{found}")
     assert audit_check.check(made.content)["fingerprint"]
@@ -110,7 +113,7 @@ def test_a_payers_answer(clerk: httpx.Client) -> None:
     )
     sent = {"answer": ("../../=evil.txt", answer.encode())}
     page = clerk.post(f"{MONTH}/responses", files=sent).text
-    assert "999 taken in: " in page
+    assert re.search(r"999 taken in: [1-9]\d* lines? moved\.", page)
     assert "evil" not in page
     assert "taken in before" in clerk.post(f"{MONTH}/responses", files=sent).text
     bad = clerk.post(f"{MONTH}/responses", files={"answer": ("x", b"hello")})
@@ -118,6 +121,7 @@ def test_a_payers_answer(clerk: httpx.Client) -> None:
     assert "Nothing was changed" in bad.text
     ready = re.findall(r'name="line" value="([^"]+)"', clerk.get(MONTH).text)
     assert ready, "what was rejected may be released anew"
+    assert "ent before and rejected: 999: the file was rejected" in clerk.get(MONTH).text
 
 
 def test_sizes_and_roles(clerk: httpx.Client, client_now: httpx.Client, month: House) -> None:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Form, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import RedirectResponse, Response
 
+from rtm_server.claims import lifecycle
 from rtm_server.web import clinic, trail
 from rtm_server.web.billing import csv_file, evidence, repository
 from rtm_server.web.billing.repository import Found
@@ -94,8 +95,12 @@ def show_line(request: Request, svc: Svc, who: Who, month: str, key: str) -> Res
         if item is None:
             raise NotFoundError
         trail.note(tx, who, "claim_line_read", item.episode, {"code": item.line.code})
+        steps = [] if item.stored is None else lifecycle.history(tx, who.tenant, item.stored)
     facts = evidence.items(item.evidence, item.doubts)
-    page = LinePage(first, item.line, facts, item.rules_version, now, at.zone, item.stored is not None)
+    history = [(step.state, step.at, step.reason) for step in steps]
+    page = LinePage(
+        first, item.line, facts, item.rules_version, now, at.zone, item.stored is not None, history
+    )
     return svc.pages.render(request, "billing_line.html", {"page": page})
 
 

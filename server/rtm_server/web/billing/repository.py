@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -43,6 +43,15 @@ WHERE l.tenant_id = %(tenant)s AND l.service_date BETWEEN %(first)s AND %(last)s
 """
 
 
+# Why a line that may be released anew was rejected the last time, newest last.
+_REJECTED = """
+SELECT l.episode_id, l.code, l.period_from, l.period_to, v.reason
+FROM claim_line l JOIN claim_line_event v USING (tenant_id, line_id)
+WHERE l.tenant_id = %(tenant)s AND l.service_date BETWEEN %(first)s AND %(last)s
+  AND l.state = 'rejected' AND v.state = 'rejected' ORDER BY v.at, v.event_no
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A line of the month with what a release stores beside it."""
@@ -78,13 +87,24 @@ def load(store: Store, tx: Tx, at: Clinic, first: date, now: datetime) -> Evalua
     not_billable: list[NotBillable] = []
     open_periods: list[OpenPeriod] = []
     warnings: list[str] = []
+    rejected = {_key(r["episode_id"], r["code"], (r["period_from"], r["period_to"])): r["reason"]
+                for r in tx.execute(_REJECTED, scope)}  # fmt: skip
     for item in items:
         case = ledger.case(tx, at.tenant, item.episode, today)
         result: Mapping[str, Any] = evaluate(case)
         doubts = ledger.doubtful(case["data"])
         for fresh in _evaluated(item, result, doubts):
-            if first <= fresh.line.service_date <= last and not _stood_for(fresh, found):
-                found.setdefault(fresh.line.key, fresh)
+            if not first <= fresh.line.service_date <= last or _stood_for(fresh, found):
+                continue
+            if (why := rejected.get(fresh.line.key)) is not None:
+                sent = replace(fresh.line, reasons=(*fresh.line.reasons, f"sent before and rejected: {why}"))
+                fresh = replace(fresh, line=sent)  # noqa: PLW2901 - the same line, with what became of it
+            standing = found.setdefault(fresh.line.key, fresh)
+            if standing is not fresh and standing.line.decision != "hold" == fresh.line.decision:
+                warnings.append(
+                    f"{item.name}: {plural(fresh.line.units, 'more unit')} of {fresh.line.code} would rest on"
+                    f" evidence in doubt and {'is' if fresh.line.units == 1 else 'are'} not offered here"
+                )
         not_billable += [
             NotBillable(item.name, item.record_number, entry["code"], _period(entry["period"]), entry["why"])
             for entry in result["not_billable"]
@@ -180,6 +200,7 @@ def _stored(
             released_by=by,
             released_at=row["at"],
             release_reason=row["reason"] or None,
+            standing=row["state"],
         )
         found[line.key] = Found(
             line, row["episode_id"], row["evidence"], row["rules_version"], stored=row["line_id"]

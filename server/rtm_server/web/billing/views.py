@@ -36,6 +36,7 @@ class Line:
     released_by: str | None = None
     released_at: datetime | None = None
     release_reason: str | None = None
+    standing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +160,4 @@ class LinePage:
     as_of: datetime
     zone: str
     released: bool = False
+    history: Sequence[tuple[str, datetime, str]] = ()
