@@ -252,7 +252,7 @@ def _evidence(grid: _Grid, edges: NDArray[np.int64], prior: Prior) -> float:
     even = 1 / (1 + (float(np.std(np.log(lasting))) / _TEMPO_SPREAD) ** 2)
     dense = 1 / (1 + max(0.0, gap / usual - _USUAL_REST))
     weight: float = float(lasting.sum()) ** _LENGTH_POWER * even * dense * _size_weight(grid, edges, prior)
-    weight *= (1 - _GAIT_COST * _walked(grid, edges)) * len(edges) / (len(edges) + 1)
+    weight *= (1 - _GAIT_COST * _walked(grid, edges)) * (1 - 1 / max(len(edges), 2))
     return weight * _begins_at_base(grid, edges, prior)
 
 
