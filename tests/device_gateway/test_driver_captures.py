@@ -4,6 +4,7 @@ sum exists never a wrong sample."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import socket
 from functools import lru_cache
@@ -35,7 +36,7 @@ def wandering() -> Recording:
     return Recording({"wrist": SensorRecording(t, wave, wave / 3, None)})
 
 
-async def record(profile: str) -> Capture:
+async def record(profile: str, mtu: int) -> Capture:
     """What a simulated wearable sends from the subscription on, and the samples in it."""
     driver = create(profile)
     decoder: Any = driver.decoder()
@@ -43,10 +44,11 @@ async def record(profile: str) -> Capture:
     blocks: list[SampleBlock] = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
         place = int(listening.getsockname()[1])
-    async with Air(seed=9) as air, asyncio.timeout(60):
-        (sensor,) = await wear(air, profile, wandering(), seed=9, loop=True, speed=2.0)
+    radio = open_radio(f"bumble:tcp-client:127.0.0.1:{place}")
+    async with Air(seed=9) as air, asyncio.timeout(60), contextlib.AsyncExitStack() as closing:
+        closing.push_async_callback(radio.close)
+        (sensor,) = await wear(air, profile, wandering(), seed=9, loop=True, speed=2.0, mtu=mtu)
         await air.serve(f"tcp-server:127.0.0.1:{place}")
-        radio = open_radio(f"bumble:tcp-client:127.0.0.1:{place}")
         found = await radio.find(sensor.address.to_string(False), 10)
         assert found is not None
         client = await radio.connect(found[0], pair=driver.encrypted)
@@ -66,7 +68,6 @@ async def record(profile: str) -> Capture:
         while sum(len(block.values) for block in blocks) < SAMPLES:
             await asyncio.sleep(0.02)
         notifications, got = tuple(sent), list(blocks)
-        await radio.close()
     information = driver.information if isinstance(driver, HomestretchDriver) else None
 
     def prepare(fresh: Any) -> None:
@@ -84,17 +85,30 @@ async def record(profile: str) -> Capture:
         prepare=prepare,
         checked=profile in CHECKED,
         byte_stream=profile in BYTE_STREAM,
+        split=profile == "movesense-gsp" and mtu < 201,
     )
 
 
 @lru_cache
-def captured(profile: str) -> Capture:
-    return asyncio.run(record(profile))
+def captured(profile: str, mtu: int = 247) -> Capture:
+    return asyncio.run(record(profile, mtu))
 
 
 @pytest.mark.parametrize("profile", sorted(DRIVERS))
 def test_a_simulated_capture_passes_the_kit(profile: str) -> None:
     check(create(profile), [captured(profile)], trials=10)
+
+
+@pytest.mark.parametrize("profile", sorted(DRIVERS))
+@pytest.mark.parametrize("mtu", [23, 57])
+def test_a_link_of_few_bytes_gives_the_same_samples(profile: str, mtu: int) -> None:
+    """57: the first part of a Movesense packet is a whole number of samples."""
+    narrow, wide = captured(profile, mtu), captured(profile)
+    check(create(profile), [narrow], trials=5)
+    for stream, truth in narrow.samples.items():
+        rows = {tuple(row) for row in wide.samples[stream].tolist()}
+        common = [tuple(row) in rows for row in truth[: len(wide.samples[stream])].tolist()]
+        assert np.mean(common) > 0.8, "samples of the narrow link are not those of the wide one"
 
 
 @pytest.mark.parametrize("profile", sorted(DRIVERS))
