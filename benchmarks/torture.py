@@ -13,6 +13,7 @@ import dataclasses
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -114,6 +115,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--log", action="store_true", help="the gateway's log to standard error, at the end")
     parser.add_argument("--examples", type=int, default=100_000, help="of each billing property")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the broker and the gateway end with us
     parts = {"campaign": run_campaign, "billing": run_billing}
     chosen = [options.only] if options.only else ["campaign"] if options.short else list(PARTS)
     results = [parts[part](options) for part in chosen]
