@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -14,6 +15,9 @@ from homestretch.demo.standing import Standing, must_say
 from rtm_server import mqtt
 from rtm_server.embedded_broker import free_port
 from rtm_signal import wire
+
+QUIET_S = 3.0  # no live message for so long: the count has come to rest
+SETTLE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +112,17 @@ class Remote:
 
     @property
     def live_count(self) -> object:
-        """The last live count heard; None before the first."""
+        """The last live count, once none has come for a while; None when none ever came.
+
+        The gateway counts beside its other work: a recording that is delivered faster than it was made is counted
+        a moment after it is stored.
+        """
+        deadline = time.monotonic() + SETTLE_S
         with self._changed:
+            while time.monotonic() < deadline:
+                before = self._heard_of["live"]
+                if not self._changed.wait_for(lambda: self._heard_of["live"] is not before, QUIET_S):  # noqa: B023
+                    break
             return self._heard_of["live"].get("count")
 
     def close(self) -> None:
