@@ -135,19 +135,18 @@ class Stages:
         await self.gateway.end(signal.SIGKILL)
         await asyncio.sleep(2.0)
         await self.gateway.start()
-        return await self.back(mark)
+        await self.scanning_or_connected(mark)
+        return await self.back(mark, patience_s=60.0)
 
     async def resume(self) -> Outcome:
         """The sensor's button closes the recording; everything sampled is stored, once, unaltered."""
-        await asyncio.sleep(CALM_S)
+        sampled = self.sensor.firmware.next_index
+        await eventually(self.stored_samples, lambda number: number >= sampled)
         await self.sensor.press_button()
-        manifest = await eventually(self.manifest, lambda found: found is not None)
+        await eventually(self.verdict, lambda outcome: outcome[0])
         code = await self.gateway.end(signal.SIGTERM)
         ok, words = self.verdict()
-        if manifest is None:
-            return False, f"no manifest; the gateway ended with {code}; {words}"
-        lost = sum(last - first + 1 for stream in manifest.streams for first, last in stream.lost)
-        return ok and lost == 0 and code == 0, f"{words}; {lost} declared lost; exit code {code}"
+        return ok and code == 0, f"{words}; exit code {code}"
 
     # --- helpers -----------------------------------------------------------------------------------------
 
@@ -157,16 +156,25 @@ class Stages:
         fault()
         return await self.back(mark)
 
-    async def back(self, mark: int) -> Outcome:
+    async def scanning_or_connected(self, mark: int) -> None:
+        """Wait until a gateway just started has come as far as its first scan; that takes minutes at worst."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            if await self.gateway.wait_event("connected", mark, 2.0) is not None:
+                return
+            if "Discovering: yes" in await output_of("bluetoothctl", "show"):
+                return
+
+    async def back(self, mark: int, patience_s: float = PATIENCE_S) -> Outcome:
         """Connected again, and the memory asked for what was missed."""
         began = time.monotonic()
-        connected = await self.gateway.wait_event("connected", mark, PATIENCE_S)
+        connected = await self.gateway.wait_event("connected", mark, patience_s)
         if connected is None:
             device = await output_of("bluetoothctl", "info", self.address)
             adapter = await output_of("bluetoothctl", "show")
             held = "holds the link" if "Connected: yes" in device else "has no link"
             scans = "is scanning" if "Discovering: yes" in adapter else "is not scanning"
-            return False, f"not connected again in {PATIENCE_S:.0f} s; BlueZ {held} and {scans}"
+            return False, f"not connected again in {patience_s:.0f} s; BlueZ {held} and {scans}"
         words = f"connected again after {time.monotonic() - began:.0f} s"
         resynced = await self.gateway.wait_event("resynced", mark, RESYNC_S)
         await asyncio.sleep(CALM_S)
@@ -183,7 +191,11 @@ class Stages:
         return Manifest.from_json(others[-1].data) if others else None
 
     def verdict(self) -> Outcome:
-        """The outbox against the sensor's tape."""
+        """The outbox against the sensor's tape, from the recording's first sample to its last."""
+        manifest = self.manifest()
+        if manifest is None or len(manifest.streams) != 1:
+            return False, "no manifest of one stream"
+        (stream,) = manifest.streams
         tape = self.sensor.firmware.flash
         truth = tape.samples()  # type: ignore[attr-defined]  # make_sensor put a Tape there
         count = np.zeros(len(truth), dtype=np.int64)
@@ -194,9 +206,13 @@ class Stages:
             span = slice(chunk.first, chunk.first + chunk.n)
             count[span] += 1
             altered += int(np.any(chunk.values != truth[span], axis=1).sum())
-        gaps, doubled = int((count == 0).sum()), int((count > 1).sum())
-        words = f"{len(truth)} sampled, {gaps} missing, {doubled} doubled, {altered} altered"
-        return not (gaps or doubled or altered), words
+        recorded = count[stream.first : stream.last + 1]
+        missing, doubled = int((recorded == 0).sum()), int((count > 1).sum())
+        lost = sum(last - first + 1 for first, last in stream.lost)
+        words = f"{len(recorded)} of {len(truth)} sampled are in the recording: {missing} missing, {doubled} doubled"
+        return not (
+            missing or doubled or altered or lost
+        ), f"{words}, {altered} altered, {lost} declared lost"
 
 
 ORDER: tuple[Callable[[Stages], Coroutine[Any, Any, Outcome]], ...] = (
