@@ -55,7 +55,7 @@ _QUIET: Final = frozenset({Event.CLOCK, Event.RATE})
 """Events of a link that change nothing in the status."""
 
 
-class GatewayError(Exception):
+class GatewayError(ValueError):
     """The gateway cannot start; the message is one plain sentence."""
 
 

@@ -72,8 +72,3 @@ def plain_failures(*, as_json: bool = False) -> Iterator[None]:
             FAILURE,
             as_json=as_json,
         )
-
-
-def not_yet(what: str, instead: str) -> NoReturn:
-    """What a later version fills: said plainly, exit 1."""
-    raise CommandError(f"not yet: {what}. {instead}")

@@ -28,7 +28,7 @@ def feed(
     fit: ClockFit, seconds: float, *, ppm: float = 0.0, seed: int = 1, start: float = 0.0
 ) -> list[tuple[int, float]]:
     """Samples at 50 Hz with 1-31 ms of delay; returns (tick, true time s)."""
-    rng = random.Random(seed)  # noqa: S311 - repeatable, not a secret
+    rng = random.Random(seed)
     known, newest = [], 0.0
     for i in range(int(seconds * 50)):
         t = start + i / 50
@@ -63,7 +63,7 @@ def test_stalls_do_not_pull_the_clock() -> None:
 
 
 def test_four_stamps_remove_the_bias() -> None:
-    fit, rng = ClockFit(HZ, wall()), random.Random(3)  # noqa: S311 - repeatable, not a secret
+    fit, rng = ClockFit(HZ, wall()), random.Random(3)
     for k in range(60):
         feed(fit, 10, start=k * 10, seed=k)
         t1 = k * 10 + 9.99
@@ -122,7 +122,7 @@ def test_a_refit_lays_a_rush_out_at_the_sensors_own_pace() -> None:
 
 def test_a_refit_bridges_a_gateway_boot_without_time() -> None:
     """The gateway restarts and never learns the time; the sensor's ticks carry it over."""
-    rng = random.Random(5)  # noqa: S311 - repeatable, not a secret
+    rng = random.Random(5)
     anchors = [Anchor("a", int(t * HZ), int((t + rng.uniform(0.001, 0.02)) * 1e9)) for t in range(600)]
     anchors += [Anchor("b", int(t * HZ), int((t - 600) * 1e9)) for t in range(600, 900)]
     walls = {"a": [WallPair(0, 0), WallPair(10**9, UTC0 + 10**9)], "b": [WallPair(0, 10**9)]}

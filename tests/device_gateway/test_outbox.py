@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from rtm_gateway.keys import KeyFileError, load_or_create_key
 from rtm_gateway.outbox import RESEND_AFTER_S, Entry, Outbox, OutboxError, OutboxEvent
 from rtm_gateway.outbox_database import SEAL_BYTES

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from rtm_gateway.outbox import Entry, Outbox
 
 KEY = bytes(32)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from rtm_gateway.drivers.driver import Flag, SampleBlock, StreamSpec
 from rtm_gateway.sealer import GatewayClock, Sealer
 from rtm_signal.chunk import UNKNOWN_UNCERTAINTY, Channel, Chunk, decode, encode, stream_id

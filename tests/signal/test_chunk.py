@@ -14,6 +14,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+
 from rtm_signal.chunk import (
     CHANNELS,
     MAX_SAMPLES,

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from rtm_signal.wire import (
     CHUNK,
     MANIFEST,
