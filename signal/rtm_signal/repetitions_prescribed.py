@@ -264,8 +264,8 @@ def _walked(grid: _Grid, edges: NDArray[np.int64]) -> float:
 def _begins_at_base(grid: _Grid, edges: NDArray[np.int64], prior: Prior) -> float:
     """Whether the repetitions begin and end at their base rather than at their turning point.
 
-    Before the first and after the last one nothing of the movement is left over, and between two of them the
-    patient rests longer than at the turning point, unless it is held.
+    Before the first and after the last one nothing of the movement is left over. Where it begins bent, going
+    there is, and the patient rests longer between two of them than at the turning point.
     """
     reach, moving = round(0.6 * float(np.median(edges[:, 1] - edges[:, 0]))), grid.stretches.moving
     weight = 1.0
@@ -274,7 +274,7 @@ def _begins_at_base(grid: _Grid, edges: NDArray[np.int64], prior: Prior) -> floa
         left += moving[edges[-1, 1] + 1 : edges[-1, 1] + 1 + reach].sum()
         usual = float(np.median([moving[a:b].sum() for a, b in edges]))
         weight = 1 / (1 + _LEFT_OVER * float(left) / max(usual, 1.0))
-    if prior.held:
+    if not prior.begins_bent:
         return weight
     speed = np.asarray(np.convolve(_speed(grid), np.ones(5) / 5, mode="same"))
     ends = float(np.mean(speed[np.clip(edges, 0, len(speed) - 1)]))
