@@ -178,7 +178,7 @@ def rows_of(all_cases: Sequence[Case]) -> list[Row]:
             rows.append(
                 median(f"simulated body, range of motion of the {what}: median error", errors, 5, "deg")
             )
-    error = np.concatenate([e for c in counted if len(e := timing_errors(c))] or [np.zeros((0, 4))])
+    error = np.concatenate([timing_errors(case) for case in counted] or [np.zeros((0, 4))])
     for column, (what, goal) in enumerate(
         (("start", 0.15), ("turning point", 0.15), ("end", 0.15), ("hold time", 0.2))
     ):
@@ -251,7 +251,8 @@ def timing_errors(case: Case) -> FloatArray:
         for m in near[:1]:
             hold = 0.0 if m.hold_s is None else m.hold_s
             out.append([m.start_s - r.start_s, m.peak_s - r.peak_s, m.end_s - r.end_s, hold - r.hold_s])
-    return np.abs(np.array(out).reshape(-1, 4))
+    offsets: FloatArray = np.array(out, dtype=np.float64).reshape(-1, 4)
+    return np.abs(offsets)
 
 
 def _span(repetition: Any) -> FloatArray:
