@@ -50,8 +50,9 @@ only where the cycles it saw nearly agree (`docs/explanation/repetitions.md`), y
 
 - **Exact counts of trimmed shoulder sets.** The period is right in every set; what is left is the edges. A
   recording cut to "20" holds 18.5 to 22.4 cycles, three of them 21 or more visible ones, and rounding cannot
-  meet the protocol's number. Extremes counted at the edges, a lower threshold for cut repetitions, and the
-  phase at which the calibration begins were tried; none was better for most subjects.
+  meet the protocol's number. A lower threshold for cut repetitions was
+  tried and looked no better. Not tried: the extremes at the edges (beyond the first peak counter), and the phase
+  at which the calibration begins.
 - **The simulated body with walking and handling around.** Counts within one are near the goal, exact ones and
   repetitions in place are not: beside walking some sets are read half a cycle late, and some gain or lose a
   repetition at an end. A second reading half a cycle away, the core of alike repetitions, and the catalogue's
