@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from homestretch import parent
-from rtm_gateway import app, outbox_database
+from rtm_gateway import app, outbox_database, recorder
 from rtm_gateway.outbox import Entry, Outbox
 from rtm_gateway.recorder import Recorder
 from rtm_gateway.settings import GatewaySettings
@@ -40,9 +40,10 @@ def delete_on_puback() -> None:
 
 
 def free_before_stored() -> None:
-    """The sensor is told to forget what has only been received."""
+    """The sensor is told to forget what has only been received, and what was received is stored late."""
     on_block = Recorder.on_block
     _put_in(app, "_FREE_EVERY_S", 0.0)
+    _put_in(recorder, "WRITE_EVERY_S", 5.0)  # else a kill seldom falls between the two
 
     def freeing(self: Recorder, sensor: UUID, spec: Any, block: Any) -> None:
         on_block(self, sensor, spec, block)
