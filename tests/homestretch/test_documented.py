@@ -106,6 +106,21 @@ def test_links_between_documents_lead_somewhere() -> None:
     assert not broken
 
 
+def test_documents_that_code_and_prose_name_exist() -> None:
+    prose = [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "pyproject.toml",
+        *(ROOT / "docs").rglob("*.md"),
+    ]
+    named = {
+        name
+        for path in (*source_files(), *prose)
+        for name in re.findall(r"\bdocs/[a-z-]+/[a-z0-9-]+\.md", path.read_text(encoding="utf-8"))
+    }
+    assert not sorted(name for name in named if not (ROOT / name).exists())
+
+
 def test_nothing_shadows_pythons_signal_module() -> None:
     assert not (ROOT / "signal/__init__.py").exists()
     assert not (ROOT / "tests/signal/__init__.py").exists()

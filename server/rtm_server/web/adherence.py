@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from statistics import fmean
 
-WINDOW_DAYS = 30  # the supply window, docs/explanation/billing.md
+WINDOW_DAYS = 30  # the supply window, docs/reference/billing-rules.md
 
 
 @dataclass(frozen=True, slots=True)

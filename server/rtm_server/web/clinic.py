@@ -21,7 +21,7 @@ LIVE_CONTACTS = (
     "phone",
     "video",
     "in_person",
-)  # docs/explanation/billing.md: voicemail and messages are not live
+)  # docs/reference/billing-rules.md: voicemail and messages are not live
 
 _CLINIC = "SELECT name, timezone, simulated_counts, practice FROM tenant WHERE tenant_id = %(tenant)s"
 
