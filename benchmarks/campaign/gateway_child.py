@@ -42,7 +42,9 @@ def delete_on_puback() -> None:
 def free_before_stored() -> None:
     """The sensor is told to forget what has only been received, and what was received is stored late."""
     on_block = Recorder.on_block
-    _put_in(app, "_FREE_EVERY_S", 0.2)  # not 0: commands would queue, and each would free what was long stored
+    _put_in(
+        app, "_FREE_EVERY_S", 0.2
+    )  # not 0: commands would queue, and each would free what was long stored
     _put_in(recorder, "WRITE_EVERY_S", 5.0)  # else a kill seldom falls between the two
 
     def freeing(self: Recorder, sensor: UUID, spec: Any, block: Any) -> None:
