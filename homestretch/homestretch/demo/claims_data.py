@@ -16,7 +16,8 @@ CHARGES = {
     "98981": "70.00", "98984": "65.00", "98985": "65.00", "98986": "65.00", "97110": "60.00", "97112": "62.00",
     "97140": "58.00", "97530": "66.00",
 }  # fmt: skip
-DIAGNOSES = {"upper_arm": ["M25.511", "M75.41"], "thigh": ["M25.561", "Z96.651"]}
+SHOULDER, KNEE = ["M25.511", "M75.41"], ["M25.561", "Z96.651"]
+DIAGNOSES = {"upper_arm": SHOULDER, "wrist": SHOULDER, "thigh": KNEE}  # by where the sensor is worn
 STREETS = ("Orchard Street", "Mill Lane", "Harbor Road", "Quarry Avenue")
 
 
@@ -63,6 +64,6 @@ def particulars(story: PatientStory) -> dict[str, Any]:
             "filing": "MB",
             "member_id": f"1EG4TE5MK{10 + story.number}",
         },
-        "diagnoses": DIAGNOSES.get(story.placement, DIAGNOSES["thigh"]),
+        "diagnoses": DIAGNOSES[story.placement],
         "referring": {"last": "Vance", "first": "Nora", "npi": "1679576722"},
     }

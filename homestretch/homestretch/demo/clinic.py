@@ -19,6 +19,7 @@ DEVICE_BASIS = "Simulated sensor of the demo: no device, never to be billed outs
 # In step with the diagnoses of `claims_data`.
 TITLES = {
     "upper_arm": ("Shoulder impingement, right", "Subacromial decompression, right"),
+    "wrist": ("Shoulder impingement, right", "Subacromial decompression, right"),
     "thigh": ("Total knee replacement, right", "Knee replacement and pain, right"),
 }
 PHONE = "518-555-0100"  # nobody's: 555-01xx is kept free for invention
