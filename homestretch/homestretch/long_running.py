@@ -66,7 +66,9 @@ def ingest() -> None:
 
         settings = Settings()
         with platform.store(settings, "ingest") as store:
-            taker = Ingest(settings, store, platform.broker_url(settings))
+            taker = Ingest(
+                settings, store, platform.broker_url(settings), on_ready=lambda: say("Taking chunks.")
+            )
             _stop_on_signal(taker.stop)
             taker.run()
 

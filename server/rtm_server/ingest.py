@@ -8,10 +8,9 @@ broker after COMMIT too, so that `receive maximum` holds the broker back while t
 from __future__ import annotations
 
 import queue
-import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -69,16 +68,18 @@ class Replayed:
 class Ingest:
     """One worker. `run()` returns after `stop()`, when everything gathered is committed."""
 
-    def __init__(self, settings: Settings, store: Store, mqtt_url: str) -> None:
-        """settings: batch size, waiting time and data folder are used."""
+    def __init__(
+        self, settings: Settings, store: Store, mqtt_url: str, on_ready: Callable[[], None] = lambda: None
+    ) -> None:
+        """settings: batch size, waiting time and data folder are used; on_ready: called when the subscription
+        stands, from the connection's thread. What gateways send before that they send again later."""
         self._settings = settings
         self._store = store
         self._mqtt_url = mqtt_url
         self._arrivals: queue.Queue[_Arrival] = queue.Queue(maxsize=2 * RECEIVE_MAXIMUM)
         self._stopping = threading.Event()
         self._connection = 0
-        self.ready = threading.Event()
-        """Set when the subscription stands."""
+        self._on_ready = on_ready
 
     def run(self) -> None:
         """Work until stopped."""
@@ -86,7 +87,7 @@ class Ingest:
         client = connect(
             self._mqtt_url, f"ingest-{uuid4()}", on_connect=self._subscribe, on_message=self._arrived
         )
-        client.on_subscribe = lambda *_: self.ready.set()
+        client.on_subscribe = lambda *_: self._on_ready()
         client.loop_start()
         try:
             while not self._stopping.is_set():
@@ -158,14 +159,6 @@ class Ingest:
                 attempt += 1
                 if self._stopping.wait(pause):
                     return None
-
-
-def run(settings: Settings, store: Store, mqtt_url: str) -> None:
-    """`rtm ingest`: work until SIGTERM or SIGINT, finishing the group at hand."""
-    worker = Ingest(settings, store, mqtt_url)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: worker.stop())
-    worker.run()
 
 
 def commit_group(store: Store, messages: Sequence[Message], now: datetime) -> Group:

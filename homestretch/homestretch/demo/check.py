@@ -67,6 +67,7 @@ def run(seed: int) -> bool:
         clinic = clinics.create(platform.store, stories, now)
         clinics.record_reports(platform.store, clinic, stories)
         platform.start("ingest", "worker", "worker-2", "serve")
+        platform.wait_for_ingest()
         with HistoryFeed(platform, clinic, stories, seed) as feed:
             sessions = history.newest_first(stories)
             feed.send(sessions, lambda _what, _done, _of: None)

@@ -48,6 +48,7 @@ def run(*, patients: int, days: int, port: int | None, seed: int) -> None:
             sessions = history.newest_first(stories)
             recent = [item for item in sessions if item[2].starts_at > now - timedelta(days=FIRST_DAYS)]
             rest = sessions[len(recent) :]
+            platform.wait_for_ingest()
             with HistoryFeed(platform, clinic, stories, seed) as feed:
                 with progress_to_stderr("last seven days") as report:
                     feed.send(recent, report)

@@ -45,6 +45,10 @@ class Standing:
         for name in names:
             self.children.start(name, [name.partition("-")[0]])
 
+    def wait_for_ingest(self) -> None:
+        """Until ingest has subscribed: a broker drops what is sent to nobody, and a gateway waits to resend."""
+        must_say(self.children, "ingest", "Taking chunks.")
+
 
 @contextmanager
 def standing(*, http_port: int) -> Iterator[Standing]:
