@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4
 
@@ -27,6 +27,7 @@ from rtm_server.web.errors import UnavailableError
 
 LIVE_TOPIC = "rtm/v1/+/live"
 FRESH_S = 10.0  # a live message is sent at least every second while a recording is open
+STOPPING_S = 10.0  # until a gateway has carried out a stop; one that goes on for longer has not heard it
 LARGEST_MESSAGE = 4096  # bytes; a live message has about a hundred
 REMEMBERED_SETS = 10_000
 
@@ -78,6 +79,7 @@ class NoCommands:
         self.start(gateway, recording, None)
 
 
+Kept = TypeVar("Kept")
 _Listener = tuple[asyncio.AbstractEventLoop, asyncio.Event]
 
 
@@ -89,6 +91,7 @@ class LiveHub:
         self._lock = threading.Lock()
         self._live: dict[UUID, Live] = {}
         self._sets: dict[UUID, OpenSet] = {}
+        self._ended: dict[UUID, float] = {}
         self._streams: dict[UUID, int] = {}
         self._listeners: dict[UUID, set[_Listener]] = {}
         self._ending = threading.Event()
@@ -135,14 +138,14 @@ class LiveHub:
     def opened(self, running: OpenSet) -> None:
         """A set was started from a page."""
         with self._lock:
-            self._sets[running.recording] = running
-            while len(self._sets) > REMEMBERED_SETS:
-                del self._sets[next(iter(self._sets))]
+            self._ended.pop(running.recording, None)
+            _remember(self._sets, running.recording, running)
 
     def closed(self, recording: UUID) -> None:
-        """A set was stopped."""
+        """A set was stopped: what its gateway still says of it while the stop travels is no running set."""
         with self._lock:
             self._sets.pop(recording, None)
+            _remember(self._ended, recording, self._clock())
 
     def set_of(self, recording: UUID) -> OpenSet | None:
         """The set with this recording, while it runs."""
@@ -158,9 +161,18 @@ class LiveHub:
             now = self._clock()
             for gateway in gateways:
                 live = self._live.get(gateway)
-                if live is not None and now - live.heard < FRESH_S:
+                if live is None or now - live.heard >= FRESH_S:
+                    continue
+                ended = self._ended.get(live.recording)
+                if ended is None or live.heard - ended >= STOPPING_S:
                     return live.recording
         return None
+
+    def stopped(self, recording: UUID) -> bool:
+        """Whether a set was stopped on a page a moment ago."""
+        with self._lock:
+            ended = self._ended.get(recording)
+        return ended is not None and self._clock() - ended < STOPPING_S
 
     def newest(self, gateway: UUID, recording: UUID) -> Live | None:
         """The newest message; None when nothing was heard of this recording."""
@@ -189,6 +201,13 @@ class LiveHub:
                 self._streams[user] = left
             else:
                 self._streams.pop(user, None)
+
+
+def _remember(kept: dict[UUID, Kept], key: UUID, value: Kept) -> None:
+    """Add an item; the oldest fall off."""
+    kept[key] = value
+    while len(kept) > REMEMBERED_SETS:
+        del kept[next(iter(kept))]
 
 
 def read_live(topic: str, payload: bytes) -> tuple[UUID, UUID, str | None, int, float | None] | None:

@@ -50,6 +50,13 @@ def test_start_count_stop(
     assert again.headers["location"] == path, "one set at a time"
     assert patient.post(f"{path}/stop").headers["location"] == "/today?note=stopped"
     assert commands.sent[-1] == ("stop", own_house.gateway, recording, None)
+    hub.heard(own_house.gateway, recording, "pendulum", 8)  # the stop has not reached the gateway yet
+    page = patient.get("/today?note=stopped").text
+    assert "Your set is running" not in page
+    assert "Set finished" in page
+    assert "This set is finished" in patient.get(path).text
+    again = patient.post("/today/start", data={"exercise": "pendulum"}).headers["location"]
+    assert again not in {path, "/today"}, "the next set may begin at once"
 
 
 def test_a_set_survives_a_restart_of_the_pages(
@@ -220,6 +227,22 @@ def test_the_hub_forgets_what_is_old() -> None:
     now = 11.0
     assert hub.running(uuid4(), uuid4(), homes) is None
     assert hub.count(GATEWAY, RECORDING) == 5
+
+
+def test_a_stop_that_was_not_heard_comes_to_light() -> None:
+    now = 0.0
+    hub = LiveHub(lambda: now)
+    homes = frozenset({GATEWAY})
+    hub.heard(GATEWAY, RECORDING, None, 5)
+    hub.closed(RECORDING)
+    assert hub.stopped(RECORDING)
+    now = 3.0
+    hub.heard(GATEWAY, RECORDING, None, 6)
+    assert hub.running(uuid4(), uuid4(), homes) is None
+    now = 20.0
+    hub.heard(GATEWAY, RECORDING, None, 9)
+    assert hub.running(uuid4(), uuid4(), homes) == RECORDING, "the gateway goes on: stop can be pressed again"
+    assert not hub.stopped(RECORDING)
 
 
 def test_commands_and_counts_over_a_real_broker(broker: EmbeddedBroker) -> None:

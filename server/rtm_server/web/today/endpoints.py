@@ -212,7 +212,8 @@ def _set(svc: Services, who: Actor, recording: UUID) -> LiveSet:
     if arrived is not None and arrived[1] is not None:
         count = arrived[1]
     target = int(dose.value) if dose is not None and dose.unit == "repetitions" else None
-    return LiveSet(recording, exercise, target, count, closed=arrived is not None, gateway=home)
+    closed = arrived is not None or svc.hub.stopped(recording)
+    return LiveSet(recording, exercise, target, count, closed=closed, gateway=home)
 
 
 async def _stream(request: Request, svc: Services, who: Actor, running: LiveSet) -> AsyncIterator[str]:
