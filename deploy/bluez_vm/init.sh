@@ -16,8 +16,6 @@ mount --bind /run/machine-id /etc/machine-id
 modprobe hci_vhci
 dbus-daemon --system --nopidfile
 /usr/libexec/bluetooth/bluetoothd --nodetach 2>&1 | sed -u 's/^/  /' &
-# BlueZ refuses to pair where no agent is registered, and bleak registers none (docs/explanation/bluez-result.md).
-sleep infinity | bluetoothctl --agent NoInputNoOutput >/dev/null &
 
 export HOME=/root PYTHONPATH=/payload/site PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 python3 -m deploy.bluez_vm.stages

@@ -83,7 +83,7 @@ class Stages:
         return True, f"{time.monotonic() - began:.0f} s after the process began; ATT MTU {link.att_mtu}"
 
     async def pair(self) -> Outcome:
-        """Bonded on both sides, encrypted by LE Secure Connections."""
+        """Bonded on both sides, encrypted by LE Secure Connections; the gateway is bluetoothd's only agent."""
         link = self.sensor.connection
         info = await output_of("bluetoothctl", "info", self.address)
         bonded = "Paired: yes" in info and "Bonded: yes" in info

@@ -1,4 +1,4 @@
-"""A bond that the sensor has forgotten, whichever back end found it out."""
+"""What can be wrong with a bond, whichever back end found it out."""
 
 from __future__ import annotations
 
@@ -7,3 +7,7 @@ from bleak.exc import BleakError
 
 class BondLostError(BleakError):
     """The sensor no longer knows the key of our bond; forget it with `unpair()` and pair again."""
+
+
+class PairingRefusedError(BleakError):
+    """There is no bond, and the sensor did not agree to one."""

@@ -174,7 +174,9 @@ class SensorLink:
             except BleakBluetoothNotAvailableError as error:
                 self._tell(Event.RADIO_GONE, f"{error.args[0]}.")
             except LINK_ERRORS as error:
-                _log.info("%s: %s", self.driver.profile, error)
+                _log.info(
+                    "%s: %s", self.driver.profile, str(error) or f"{type(error).__name__} without words"
+                )
                 if failures in (0, 5):
                     self._tell(Event.UNREACHABLE, "The sensor cannot be reached at the moment; trying again.")
             steady = time.monotonic() - began > self._policy.steady_s

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from bleak import BleakClient, BleakScanner
+from bleak import BleakAdapter, BleakClient, BleakScanner
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 from bleak.exc import BleakError
@@ -18,6 +20,8 @@ from bleak_retry_connector import BleakClientWithServiceCache, establish_connect
 from rtm_gateway.bond import BondLostError
 
 Found = tuple[BLEDevice, AdvertisementData]
+_NO_RSSI: Final = -127
+"""What bleak gives where no signal was measured."""
 
 
 class Radio(ABC):
@@ -40,6 +44,14 @@ class Radio(ABC):
         """Leave the radio; links end."""
         return
 
+    async def held(self) -> list[Found]:
+        """What the operating system keeps connected although its gateway is gone (killed): it does not advertise."""
+        return []
+
+    def pairing(self, _device: BLEDevice) -> contextlib.AbstractAsyncContextManager[None]:
+        """Around the connecting of a device that must be paired: what its agreement needs."""
+        return contextlib.nullcontext()
+
     async def scan(self, timeout: float = 5.0) -> list[Found]:
         """Everything that advertises within `timeout` seconds, strongest first."""
         async with self.scanner() as scanner:
@@ -48,8 +60,11 @@ class Radio(ABC):
         return sorted(found, key=lambda pair: -pair[1].rssi)
 
     async def find(self, address: str, timeout: float = 10.0) -> Found | None:
-        """The device at this address as soon as it advertises, None after `timeout` seconds without."""
+        """The device at this address, held or as soon as it advertises; None after `timeout` seconds without."""
         wanted = address.lower()
+        for found in await self.held():
+            if found[0].address.lower() == wanted:
+                return found
         seen: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
 
         def on_advertisement(device: BLEDevice, data: AdvertisementData) -> None:
@@ -73,10 +88,11 @@ class Radio(ABC):
     ) -> BleakClient:
         """Connect through bleak-retry-connector; with `pair`, bond first unless there is a bond.
 
-        Raises TimeoutError and bleak's errors, `BondLostError` among them.
+        Raises TimeoutError and bleak's errors, `BondLostError` and `PairingRefusedError` among them.
         """
+        pairing = self.pairing(device) if pair else contextlib.nullcontext()
         try:
-            async with self.connecting, asyncio.timeout(timeout):
+            async with self.connecting, pairing, asyncio.timeout(timeout):
                 return await establish_connection(
                     BleakClientWithServiceCache,
                     device,
@@ -91,19 +107,16 @@ class Radio(ABC):
             if lost is not None:
                 raise lost from error
             raise
+        except TimeoutError as error:
+            raise TimeoutError(f"the sensor could not be connected within {timeout:g} s") from error
 
 
 def bond_lost(error: BaseException) -> BondLostError | None:
-    """The lost bond behind an error, however it was wrapped, None when it is something else.
-
-    BlueZ words it as AuthenticationFailed (org.bluez.Error, device-api); not checked on hardware.
-    """
+    """The lost bond behind an error, however it was wrapped, None when it is something else."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, BondLostError):
             return cause
-        if "AuthenticationFailed" in str(cause):
-            return BondLostError("the sensor has forgotten its bond with this gateway")
         cause = cause.__cause__
     return None
 
@@ -116,6 +129,27 @@ class NativeRadio(Radio):
 
     def scanner(self, **arguments: Any) -> BleakScanner:
         return BleakScanner(**arguments)
+
+    async def held(self) -> list[Found]:
+        try:
+            devices = await (await BleakAdapter.get()).get_connected_devices()
+        except NotImplementedError:
+            return []
+        return [(device, _of_held(device)) for device in devices]
+
+    def pairing(self, device: BLEDevice) -> contextlib.AbstractAsyncContextManager[None]:
+        if sys.platform != "linux":
+            return contextlib.nullcontext()
+        from rtm_gateway.bluez import pairing_with  # noqa: PLC0415 - D-Bus is there on Linux only
+
+        return pairing_with(device.details["path"])
+
+
+def _of_held(device: BLEDevice) -> AdvertisementData:
+    """What a held device would advertise, as far as the operating system knows: BlueZ knows its services."""
+    details = device.details if isinstance(device.details, dict) else {}
+    uuids = [str(uuid).lower() for uuid in details.get("props", {}).get("UUIDs", ())]
+    return AdvertisementData(device.name, {}, {}, uuids, None, _NO_RSSI, (device.details,))
 
 
 class BumbleRadio(Radio):
