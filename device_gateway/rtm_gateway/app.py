@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final
@@ -158,10 +158,11 @@ class Gateway:
     async def _find_sensors(self, group: asyncio.TaskGroup) -> None:
         """Scan until every sensor was seen once; from then on its link looks after itself."""
         missing = dict(self._sensors)
+        taken = {each.address.lower() for each in self._settings.sensors if each.address is not None}
         seconds, wait = _FIRST_SCAN_S, _FIRST_WAIT_S
         while missing:
             try:
-                found = await self._radio.scan(seconds)
+                found = [*await self._radio.held(), *await self._radio.scan(seconds)]
             except LINK_ERRORS as error:
                 _log.warning("the radio cannot scan: %s", error)
                 await asyncio.sleep(wait)
@@ -169,8 +170,9 @@ class Gateway:
                 continue
             seconds, wait = _SCAN_S, _FIRST_WAIT_S
             for key, sensor in list(missing.items()):
-                match = sensor.pick(found)
+                match = sensor.pick(found, taken)
                 if match is not None:
+                    taken.add(match[0].address.lower())
                     group.create_task(sensor.run(match))
                     del missing[key]
 
@@ -281,14 +283,19 @@ class _Sensor:
         self._specs: dict[str, StreamSpec] = {}
         recorder.add_sensor(settings.sensor, settings.placement, has_flash=self._driver.has_flash)
 
-    def pick(self, found: Iterable[Found]) -> Found | None:
-        """The strongest that has our address, or our name, or (with neither) our driver's advertisement."""
+    def pick(self, found: Iterable[Found], taken: Container[str]) -> Found | None:
+        """The strongest that has our address, or our name, or (with neither) our driver's advertisement.
+
+        taken: addresses of other sensors, which neither name nor advertisement makes ours.
+        """
         wanted = self._settings
         for device, advertisement in found:
             name = advertisement.local_name or device.name
             if wanted.address is not None:
                 if device.address.lower() == wanted.address.lower():
                     return device, advertisement
+            elif device.address.lower() in taken:
+                continue
             elif wanted.name is not None:
                 if name == wanted.name:
                     return device, advertisement
