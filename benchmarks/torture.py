@@ -41,13 +41,13 @@ def plan_of(options: argparse.Namespace) -> campaign.Plan:
     if options.short and options.mistake is not None:
         return campaign.Plan(
             seed, CONTROL, CONTROL_S, speed=10.0, sensors=1, flash=20_000,
-            broker=options.broker, mistake=options.mistake, settle_s=8.0, pace_s=10.0,
+            broker=options.broker, mistake=options.mistake, patience_s=5.0, pace_s=60.0,
         )  # fmt: skip
     if options.short:
         deck = faults.one_of_each(seed, wall_s=SHORT_S, sensors=options.sensors, kinds=SHORT_KINDS)
         return campaign.Plan(
             seed, deck, SHORT_S, speed=10.0, sensors=options.sensors, flash=6000,
-            broker=options.broker, settle_s=30.0, pace_s=3.0,
+            broker=options.broker, pace_s=3.0,
         )  # fmt: skip
     wall_s = options.hours * 3600.0 / options.speed
     drawn = faults.hour(seed, wall_s=wall_s, speed=options.speed, sensors=options.sensors)

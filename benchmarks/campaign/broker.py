@@ -32,7 +32,7 @@ next_connection_delay_ms = 1
     max_inflight_count = 100
     dynamic_filters = true
 """
-_READY_S = 20.0
+_READY_S = 120.0
 
 
 class CampaignBroker:

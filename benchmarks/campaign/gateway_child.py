@@ -45,7 +45,7 @@ def free_before_stored() -> None:
     _put_in(
         app, "_FREE_EVERY_S", 0.2
     )  # not 0: commands would queue, and each would free what was long stored
-    _put_in(recorder, "WRITE_EVERY_S", 5.0)  # else a kill seldom falls between the two
+    _put_in(recorder, "WRITE_EVERY_S", 60.0)  # else a kill may fall between a store and the next samples
 
     def freeing(self: Recorder, sensor: UUID, spec: Any, block: Any) -> None:
         on_block(self, sensor, spec, block)

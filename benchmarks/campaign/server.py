@@ -37,8 +37,10 @@ class VerifyingServer:
     def __init__(self, port: int, path: Path, *, ack_first: bool = False) -> None:
         self.die_before: str | None = None
         self.status: dict[str, Any] = {}
-        self.batches = self.resent = 0
-        self.heard_at = time.monotonic()
+        self.batches = self.resent = self.died = 0
+        self.news_at = time.monotonic()
+        """When an item came that had not been committed before."""
+        self._status_at = 0.0
         self._ack_first = ack_first
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -70,6 +72,15 @@ class VerifyingServer:
         with self._lock:
             return [key for (key,) in self._db.execute("select key from item")]
 
+    def hears_of_nothing_left(self) -> bool:
+        """The gateway has said, since the last new item, that its outbox is empty and no sensor's memory unread."""
+        told = self.status
+        return (
+            self._status_at > self.news_at
+            and told.get("outbox", {}).get("items") == 0
+            and not any(sensor["behind"] for sensor in told.get("sensors", []))
+        )
+
     def command(self, gateway: UUID, do: str, **arguments: Any) -> None:
         """Send a command; it may be lost with the broker."""
         self._client.publish(cmd_topic(gateway), Command(do, arguments).to_json(), qos=1)
@@ -85,26 +96,31 @@ class VerifyingServer:
         payload = bytes(message.payload)
         if message.topic.endswith("/status"):
             self.status = json.loads(payload)
+            self._status_at = time.monotonic()
             return
         self.batches += 1
-        self.heard_at = time.monotonic()
         items = {_key(kind, data): data for kind, data in unpack_batch(payload)}
         gateway = gateway_of(message.topic)
         if self._ack_first:
             self._ack(gateway, items)
-        if self.die_before == "commit":
+        dying, self.died = self.die_before, self.died + (self.die_before is not None)
+        if dying == "commit":
             return
         self._commit(items)
-        if self.die_before != "ack":
+        if dying != "ack":
             self._ack(gateway, items)
 
     def _commit(self, items: dict[str, bytes]) -> None:
+        new = 0
         with self._lock:
             self._db.execute("begin immediate")
             for key, data in items.items():
                 added = self._db.execute("insert into item values (?, ?) on conflict do nothing", (key, data))
                 self.resent += added.rowcount == 0
+                new += added.rowcount
             self._db.execute("commit")
+        if new:
+            self.news_at = time.monotonic()
 
     def _ack(self, gateway: UUID, items: dict[str, bytes]) -> None:
         self._client.publish(ack_topic(gateway), Ack(tuple(items), ()).to_json(), qos=1)

@@ -351,6 +351,7 @@ class _Sensor:
             "sensor": str(self._settings.sensor),
             "placement": self._settings.placement,
             "connected": link is not None and link.connected,
+            "behind": self._recorder.is_behind(self._settings.sensor),
             "battery": self._battery,
             "samples": 0 if link is None else link.counters.samples,
             "malformed": 0 if link is None else link.counters.malformed,

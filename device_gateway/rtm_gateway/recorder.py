@@ -184,6 +184,10 @@ class Recorder:
         if self._life.opened_by == "memory" and not self._waits_for():
             self.close("idle")
 
+    def is_behind(self, sensor: UUID) -> bool:
+        """What the sensor measured while its link was down may still be in its memory alone."""
+        return sensor in self._away
+
     def watch(self, on: bool) -> None:
         """Somebody looks at the live page, or nobody does."""
         self._sealer.watch(on)
