@@ -140,6 +140,7 @@ def _in_bout(part: Motion, moving: NDArray[np.bool_], known: Sequence[Movement])
     if one is None:
         return []
     spans = _with_margin(bouts(part, max_hold_s=one.movement.duration_s), part)
+    spans = spans if len(spans) > 1 else []  # one span is no parting: the same search again
     parts = [_best(part.part(a, b), moving[a:b], trimmed=False, known=known) for a, b in spans]
     sets = [p for p in parts if p is not None and len(p.start_s) >= _LEAST_PARTED]
     if len(sets) > 1 and np.average([p.fit for p in sets], weights=[len(p.start_s) for p in sets]) > one.fit:
