@@ -35,8 +35,6 @@ LAST_LOOK_S = 5.0
 """Between two looks in the long run: one window of the offline path."""
 LEAST_TURN = np.radians(40.0)
 """Turning of the livelier sensor, summed over the time seen, below which its axis is not asked for."""
-CLEAR = np.radians(10.0)
-"""An excursion beyond it gives the angle its sign for good; until then each look may think again."""
 LOST_S = 0.5
 """A gap beyond it leaves the orientations unknown: they begin anew, and the angle waits for the next look."""
 NOT_YET = "the joint's axis is not known yet: a few seconds of movement are needed"
@@ -196,31 +194,31 @@ class LiveJointAngle:
             self._start = neutral_rotation(found, self._pose)
         elif self._start is None or dropped == 0:
             self._start = found.relative[0]
-        settled = self._known is not None and self._axis is not None
-        axis = self._directed(alignments)
+        axis = self._directed(alignments, from_start=dropped == 0)
         course = _about(axis, found.relative, self._start)
-        if not settled:
+        if self._known is None or self._axis is None or axis @ self._axis < 0:
             self._last = float(course[-1] - 2 * np.pi * np.round(np.median(course) / (2 * np.pi)))
+        self._axis = axis
         sigma = joint_sigma(pair[0], pair[1], found)[0]
         self._known = _Known(axis, turn, self._start, float(np.median(sigma)))
         self._next_look = round(
             arrived + min(LAST_LOOK_S, (_NEXT_LOOK - 1.0) * arrived / self._rate_hz) * self._rate_hz
         )
 
-    def _directed(self, alignments: Sequence[Alignment]) -> FloatArray:
-        """(3,) the proximal axis, so directed that the angle has its sign; kept once an excursion has shown it."""
+    def _directed(self, alignments: Sequence[Alignment], from_start: bool) -> FloatArray:
+        """(3,) the proximal axis, so directed that the angle has its sign.
+
+        from_start: the memory reaches back to the first sample, so that the sign is the offline path's; later it
+        is kept.
+        """
         axis = alignments[0].axis_proximal
-        if self._axis is not None:
-            self._axis = axis * (1.0 if axis @ self._axis > 0 else -1.0)
-            return self._axis
+        if self._axis is not None and not from_start:
+            return axis * (1.0 if axis @ self._axis > 0 else -1.0)
         shown = alignments[-1]  # of the calibration, where there is one
         start = shown.relative[0] if self._pose is None else neutral_rotation(shown, self._pose)
         course = _about(axis, shown.relative, start)
         course -= 2 * np.pi * np.round(np.median(course) / (2 * np.pi))
-        directed = axis * excursion_sign(course, largest=self._joint in FROM_EXTENSION)
-        if np.abs(course).max() > CLEAR:
-            self._axis = directed
-        return directed
+        return axis * excursion_sign(course, largest=self._joint in FROM_EXTENSION)
 
     def _oriented(self, memory: FloatArray) -> Pair:
         t, gap = memory[:, 0], memory[:, 13] > 0
