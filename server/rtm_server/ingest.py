@@ -19,7 +19,7 @@ import psycopg
 import structlog
 from paho.mqtt.client import Client, MQTTMessage
 
-from rtm_server import audit, ingest_store, metrics
+from rtm_server import audit, home_status, ingest_store, metrics
 from rtm_server.ack_journal import AckJournal
 from rtm_server.crypto import tenant_place
 from rtm_server.ingest_items import Message, Read, Refusal, read_kept, read_message
@@ -31,6 +31,8 @@ from rtm_signal import wire
 log = structlog.get_logger(__name__)
 
 _BACK_OFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_STATUSES_HELD = 10_000
+"""Gateways whose newest status waits while the database is slow; any more are heard with their next heartbeat."""
 _WAITING = "SELECT quarantine_id FROM quarantine WHERE tenant_id = %s ORDER BY received_at, quarantine_id"
 _KEPT = """
 SELECT gateway_id, ciphertext, received_at FROM quarantine WHERE tenant_id = %s AND quarantine_id = %s
@@ -80,6 +82,9 @@ class Ingest:
         self._stopping = threading.Event()
         self._connection = 0
         self._on_ready = on_ready
+        self._heard: dict[UUID, bytes] = {}
+        """The newest status of each gateway that is not stored yet."""
+        self._heard_lock = threading.Lock()
 
     def run(self) -> None:
         """Work until stopped."""
@@ -94,6 +99,7 @@ class Ingest:
                 arrivals = self._gather()
                 if arrivals:
                     self._handle(client, journal, arrivals)
+                self._keep_statuses()
         finally:
             client.disconnect()
             client.loop_stop()
@@ -105,9 +111,13 @@ class Ingest:
 
     def _subscribe(self, client: Client) -> None:
         self._connection += 1
-        client.subscribe(wire.INGEST_FILTER, qos=1)
+        client.subscribe([(wire.INGEST_FILTER, 1), (wire.STATUS_FILTER, 1)])
 
     def _arrived(self, client: Client, message: MQTTMessage) -> None:
+        if message.topic.endswith("/status"):
+            self._heard_of(message)
+            client.ack(message.mid, message.qos)
+            return
         gateway = gateway_of(message.topic)
         if gateway is None:
             metrics.INGEST_ITEMS.labels("bad_topic").inc()
@@ -116,6 +126,29 @@ class Ingest:
         self._arrivals.put(
             _Arrival(Message(gateway, bytes(message.payload)), self._connection, message.mid, message.qos)
         )
+
+    def _heard_of(self, message: MQTTMessage) -> None:
+        """A heartbeat: only the newest of a gateway is worth storing."""
+        try:
+            gateway = wire.gateway_of(message.topic)
+        except wire.WireError:
+            return
+        with self._heard_lock:
+            if len(self._heard) < _STATUSES_HELD or gateway in self._heard:
+                self._heard[gateway] = bytes(message.payload)
+
+    def _keep_statuses(self) -> None:
+        """After the samples: what cannot be stored now is said again by the next heartbeat."""
+        with self._heard_lock:
+            heard, self._heard = self._heard, {}
+        for gateway, payload in heard.items():
+            try:
+                owner = self._store.lookup("gateway", gateway.bytes)
+                if owner is not None:
+                    heartbeat = home_status.read_heartbeat(payload)
+                    home_status.keep(self._store, owner[0], gateway, heartbeat, datetime.now(UTC))
+            except (wire.WireError, Unavailable, psycopg.Error) as error:
+                log.warning("a gateway's status is dropped", error=type(error).__name__)
 
     def _gather(self) -> list[_Arrival]:
         """The next messages: as many as come within the waiting time, about `ingest_batch` items at most."""

@@ -18,13 +18,15 @@ MANIFEST: Final = 2
 MAX_BATCH_BYTES: Final = 16 << 20
 INGEST_FILTER: Final = "$share/ingest/rtm/v1/+/up"
 """What ingest workers subscribe to: the broker gives each batch to one of them."""
+STATUS_FILTER: Final = "$share/ingest/rtm/v1/+/status"
+"""The same for heartbeats. A shared subscription gets no retained ones: the next is half a minute away."""
 
 _MAGIC: Final = b"HSB1"
 _COUNT: Final = struct.Struct("<H")
 _ITEM: Final = struct.Struct("<BI")
 _MAX_JSON_BYTES: Final = 4 << 20
 _MAX_WHY: Final = 300
-_COMMANDS: Final = frozenset({"start", "stop", "assign", "blink", "settings"})
+_COMMANDS: Final = frozenset({"start", "stop", "calibrate", "assign", "blink", "settings"})
 _CLOSED_BY: Final = frozenset({"stop", "idle", "removal"})
 
 T = TypeVar("T")
@@ -148,6 +150,8 @@ class Manifest:
     closed_at: datetime
     closed_by: str
     streams: tuple[ManifestStream, ...] = ()
+    calibration: bool = False
+    """Supervised repetitions that the exercise's later recordings are measured against."""
 
     def __post_init__(self) -> None:
         if self.closed_by not in _CLOSED_BY:
@@ -188,12 +192,13 @@ class Manifest:
                     }
                     for each in self.streams
                 ],
+                **({"calibration": True} if self.calibration else {}),
             }
         )
 
     @staticmethod
     def from_json(data: bytes) -> Manifest:
-        """The manifest in `data`: every field there, of its type, and no other."""
+        """The manifest in `data`: every field there (but `calibration`, where false), of its type, and no other."""
         raw = _load(data, "manifest")
         if _typed(raw.pop("v", None), int, "v") != 1:
             raise WireError("The manifest's version is not known.")
@@ -208,6 +213,7 @@ class Manifest:
             closed_at=_time(raw.pop("closed_at", None), "closed_at"),
             closed_by=_name(raw.pop("closed_by", None), "closed_by"),
             streams=tuple(_stream(each) for each in _typed(raw.pop("streams", None), list, "streams")),
+            calibration=_typed(raw.pop("calibration", False), bool, "calibration"),
         )
         return _exact(manifest, raw)
 
@@ -256,7 +262,7 @@ class Command:
         raw = _load(data, "command")
         do = _typed(raw.pop("do", None), str, "do")
         if do not in _COMMANDS:
-            raise WireError("The command is none of assign, blink, settings, start, stop.")
+            raise WireError(f"The command is none of {', '.join(sorted(_COMMANDS))}.")
         return Command(do, raw)
 
 
