@@ -34,6 +34,14 @@ BASE: dict[str, Any] = {
     "claims_sent": [],
 }
 
+OPEN: list[dict[str, None]] = [{"from": None, "to": None}]  # consent or a plan without an end
+OVER_NEW_YEAR: dict[str, Any] = {
+    "episode.started": "2025-12-20",
+    "episode.discharged": None,
+    "episode.consent": OPEN,
+    "episode.plan_of_care": OPEN,
+}
+
 
 def case(changes: Mapping[str, Any] | None = None, **top: Any) -> dict[str, Any]:
     """The base with the top-level keys replaced, and `changes` by dotted path ("episode.started")."""

@@ -130,74 +130,6 @@ CASES = (
         BOTH,
     ),
     Worked(
-        "sent-same",
-        "a line already sent is not emitted again",
-        case(
-            data=DATA,
-            management=TWENTY,
-            claims_sent=[{"code": "98977", "service_date": "2026-03-16", "claim_id": "A1"}],
-        ),
-        {"lines": [line("98980", MONTH)], "not_billable": [{"code": "98977", "why": "already sent as A1"}]},
-    ),
-    Worked(
-        "sent-other-window",
-        "a claim of another window has no effect",
-        case(
-            {"episode.discharged": None},
-            data=[*DATA, *days("2026-03-31", 16)],
-            claims_sent=[{"code": "98977", "service_date": WINDOW, "claim_id": "A1"}],
-        ),
-        {
-            "lines": [line("98977", "2026-04-29")],
-            "not_billable": [{"code": "98977", "why": "already sent as A1"}],
-        },
-    ),
-    Worked(
-        "sent-98979",
-        "98979 sent and 20 minutes reached: 98980 replaces it",
-        case(
-            data=DATA[:1],
-            management=[entry("2026-03-05T10:00", 40)],
-            claims_sent=[{"code": "98979", "service_date": MONTH, "claim_id": "A1"}],
-        ),
-        {
-            "lines": [
-                line("98980", MONTH, "replace", replaces="A1"),
-                line("98981", MONTH, "replace", replaces="A1"),
-            ]
-        },
-    ),
-    Worked(
-        "sent-98979-again",
-        "98979 sent and still under 20 minutes",
-        case(
-            data=DATA[:1],
-            management=[entry("2026-03-05T10:00", 12)],
-            claims_sent=[{"code": "98979", "service_date": MONTH, "claim_id": "A1"}],
-        ),
-        {"lines": [], "not_billable": [{"code": "98979", "why": "already sent as A1"}]},
-    ),
-    Worked(
-        "sent-98980",
-        "98979 never stands beside 98980",
-        case(
-            data=DATA[:1],
-            management=[entry("2026-03-05T10:00", 12)],
-            claims_sent=[{"code": "98980", "service_date": MONTH, "claim_id": "A1"}],
-        ),
-        {"lines": [], "not_billable": [{"code": "98979", "why": "98980 already sent as A1"}]},
-    ),
-    Worked(
-        "sent-setup",
-        "set-up is once per episode",
-        case(
-            {"episode.setup": {"on": "2026-03-01"}},
-            data=DATA[:2],
-            claims_sent=[{"code": "98975", "service_date": "2026-03-02", "claim_id": "A1"}],
-        ),
-        {"lines": [line("98985", WINDOW)], "not_billable": [{"code": "98975", "why": "already sent as A1"}]},
-    ),
-    Worked(
         "filing-last-day",
         "Medicare: a claim may be filed up to one year from the date of service",
         case(data=DATA, as_of="2027-03-30"),
@@ -252,6 +184,81 @@ CASES = (
         "kx-other-year",
         "only the spend of the year counts",
         case(data=DATA, therapy_spend=[{"on": "2025-12-31", "amount": "9000.00"}]),
+        {"lines": [line("98977", WINDOW)]},
+    ),
+    Worked(
+        "payer-custom",
+        "a payer described by the case: only some codes, 90 days to file",
+        case(
+            data=days("2026-03-01", 16),
+            management=[entry("2026-03-05T10:00", 20)],
+            payer={"profile": "custom", "covered": ["98977"], "timely_filing_days": 90},
+            as_of="2026-06-28",
+        ),
+        {"lines": [line("98977", WINDOW)], "not_billable": [{"code": "98980", "why": "does not cover"}]},
+    ),
+    Worked(
+        "payer-custom-late",
+        "90 days and one",
+        case(
+            data=days("2026-03-01", 16),
+            payer={"profile": "custom", "timely_filing_days": 90},
+            as_of="2026-06-29",
+        ),
+        {"lines": [], "not_billable": [{"code": "98977", "why": "too late"}]},
+    ),
+    Worked(
+        "surgery-unknown",
+        "whose global period it is, is not said: somebody must say",
+        case(
+            data=days("2026-03-01", 16),
+            other_services=[{"kind": "global_surgery", "from": "2026-03-01", "to": None}],
+        ),
+        {"lines": [line("98977", WINDOW, "hold")]},
+    ),
+    Worked(
+        "discipline-none",
+        "billed by a therapist without a discipline: the modifier cannot be set",
+        case({"episode.discipline": "none"}, data=days("2026-03-01", 16)),
+        {"lines": [line("98977", WINDOW, "hold", modifiers=[])]},
+    ),
+    Worked(
+        "rpm-first-day",
+        "physiologic monitoring that ends on the window's first date has it in common",
+        case(data=DATA, other_services=[{**RPM, "from": "2026-02-01", "to": "2026-03-01"}]),
+        {"lines": [line("98977", WINDOW, "hold")]},
+    ),
+    Worked(
+        "rpm-day-before",
+        "one that ends the date before has not",
+        case(data=DATA, other_services=[{**RPM, "from": "2026-02-01", "to": "2026-02-28"}]),
+        {"lines": [line("98977", WINDOW)]},
+    ),
+    Worked(
+        "surgery-day-before",
+        "a global period that ended the date before does not matter",
+        case(data=DATA, other_services=[{**SURGERY, "to": "2026-02-28"}]),
+        {"lines": [line("98977", WINDOW)]},
+    ),
+    Worked(
+        "physician-without-plan",
+        "a physician without a therapy plan: no plan is asked for, no modifier is set, no threshold counts",
+        case(
+            {"episode.discipline": "none", "episode.therapist_billed": False, "episode.plan_of_care": []},
+            data=DATA,
+            management=[entry("2026-03-05T10:00", 20, role="physician")],
+            therapy_spend=[{"on": "2026-02-01", "amount": "9000.00"}],
+        ),
+        {"lines": [line("98977", WINDOW, modifiers=[]), line("98980", MONTH, modifiers=[])]},
+    ),
+    Worked(
+        "kx-commercial",
+        "the annual threshold is Medicare's",
+        case(
+            data=DATA,
+            payer={"profile": "commercial"},
+            therapy_spend=[{"on": "2026-02-01", "amount": "9000.00"}],
+        ),
         {"lines": [line("98977", WINDOW)]},
     ),
 )

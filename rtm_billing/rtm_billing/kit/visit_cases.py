@@ -85,4 +85,55 @@ CASES = (
         _visit(("99999", 15)),
         {"error": True},
     ),
+    Worked(
+        "untimed",
+        "a service without a clock is one unit and outside the total",
+        case(
+            visits=[
+                {
+                    "on": "2026-03-20",
+                    "services": [{"code": "97161", "minutes": 30}, {"code": "97110", "minutes": 7}],
+                }
+            ]
+        ),
+        {"lines": [line("97161", "2026-03-20")], "not_billable": [{"code": "97110"}]},
+    ),
+    Worked(
+        "visits-of-a-day",
+        "two visits of a day are one total",
+        case(
+            visits=[
+                {"on": "2026-03-20", "services": [{"code": "97110", "minutes": 4}]},
+                {"on": "2026-03-20", "services": [{"code": "97110", "minutes": 4}]},
+            ]
+        ),
+        {"lines": [line("97110", "2026-03-20")]},
+    ),
+    Worked(
+        "visit-sent",
+        "a visit's line already sent is not emitted again",
+        case(
+            visits=[{"on": "2026-03-20", "services": [{"code": "97110", "minutes": 15}]}],
+            claims_sent=[{"code": "97110", "service_date": "2026-03-20", "claim_id": "V1"}],
+        ),
+        {"lines": [], "not_billable": [{"code": "97110", "why": "already sent as V1"}]},
+    ),
+    Worked(
+        "timed-29-1",
+        "29 + 1 minutes are 2 units, and both go to the 29",
+        _visit(("97110", 29), ("97140", 1)),
+        {"lines": [line("97110", ON, units=2)], "not_billable": [{"code": "97140", "why": "no unit more"}]},
+    ),
+    Worked(
+        "timed-7-7-7",
+        "three times 7 minutes are 21: one unit, to the lowest code where all are equal",
+        _visit(("97140", 7), ("97112", 7), ("97110", 7)),
+        {"lines": [line("97110", ON)], "not_billable": [{"code": "97112"}, {"code": "97140"}]},
+    ),
+    Worked(
+        "timed-seconds",
+        "7 minutes 59.4 seconds are not 8",
+        _visit(("97110", 7.99)),
+        {"lines": [], "not_billable": [{"code": "97110", "why": "fewer than 8"}]},
+    ),
 )
