@@ -22,7 +22,7 @@ from rtm_signal.repetitions_period import SHORTEST_S, candidate_periods, merged
 from rtm_signal.repetitions_prescribed import Prior, find_prescribed
 from rtm_signal.repetitions_single import lone, recognised
 from rtm_signal.repetitions_tiling import PHASES, Tiling, agreement, at_steps, bank, cycles, refine, tile
-from rtm_signal.segmentation import bouts, is_moving
+from rtm_signal.segmentation import bouts, is_moving, moving_s
 from rtm_signal.self_similarity import walking
 
 _NEARLY = 0.12
@@ -201,10 +201,10 @@ def learn(
         if sets:
             return () if not prior.gait and _walked(calibration, sets) else (sets[0].movement,)
     spans = _with_margin(bouts(calibration), calibration)
-    whole = len(spans) == 1 and moving.mean() > 0.8 and bool(moving[[0, -1]].all())
+    whole = len(spans) == 1 and moving.mean() > 0.8
     hint = _NOMINAL_WEIGHT if nominal and whole else 0.0
-    length = float(calibration.t[-1] - calibration.t[0]) + 1 / calibration.rate_hz
-    scale, pace = scale_of(calibration), length / nominal if nominal and whole else None
+    pace = moving_s(calibration) / nominal if nominal and whole else None
+    scale = scale_of(calibration)
     kinds: list[Movement] = []
     for a, b in [] if nominal == 1 else spans:
         found = _candidates(calibration.part(a, b), moving[a:b], trimmed=whole, scale=scale)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from rtm_signal.features import Motion
 from rtm_signal.movement import FoundSet, Movement
 from rtm_signal.recording import FloatArray
-from rtm_signal.segmentation import is_moving
+from rtm_signal.repetitions_ends import cycles_by_way
+from rtm_signal.segmentation import is_moving, moving_s
 
 _CUT_SIGMA = 0.6
 """Standard error of the cycles in a set that is cut in movement: half a cycle at either edge."""
@@ -80,11 +81,12 @@ def _belief(
 ) -> FloatArray:
     moving = is_moving(motion)
     sigma = _CUT_SIGMA if moving[[0, -1]].any() else _REST_SIGMA
-    belief = np.exp(-0.5 * ((counts - found.cycles) / sigma) ** 2)
+    by_way = cycles_by_way(found, motion)
+    cycles = found.cycles if by_way is None else (found.cycles + by_way) / 2
+    belief = np.exp(-0.5 * ((counts - cycles) / sigma) ** 2)
     pace = next((kind.pace_s for kind in known if kind.pace_s), None)
     if pace:
-        length = float(motion.t[-1] - motion.t[0]) + 1 / motion.rate_hz
-        off = np.log(counts * pace / length)
+        off = np.log(counts * pace / moving_s(motion))
         same, other = (np.exp(-0.5 * (off / s) ** 2) / s for s in (_PACE_SIGMA, _TEMPO_SPREAD))
         belief = belief * (_SAME_TEMPO * same + (1 - _SAME_TEMPO) * other)
     return np.asarray(belief / max(float(belief.sum()), 1e-300))

@@ -34,6 +34,12 @@ def is_moving(motion: Motion) -> NDArray[np.bool_]:
     return np.asarray(smooth > max(STILL_RAD_S, _SHARE * usual))
 
 
+def moving_s(motion: Motion) -> float:
+    """From the first to the last movement, s; rest at either end is no part of it."""
+    at = np.flatnonzero(is_moving(motion))
+    return 0.0 if len(at) == 0 else float(motion.t[at[-1]] - motion.t[at[0]]) + 1 / motion.rate_hz
+
+
 def _close(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
     """Fill the holes shorter than `reach` between two true samples."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8))).reshape(-1, 2)
