@@ -19,6 +19,7 @@ from rtm_server.store import Store
 from rtm_server.web import errors, health, wording
 from rtm_server.web.billing import claims_endpoints as claims
 from rtm_server.web.billing import endpoints as billing
+from rtm_server.web.billing import line_endpoints as claim_line
 from rtm_server.web.guard import Guard
 from rtm_server.web.identity import endpoints as identity
 from rtm_server.web.identity.passwords import Passwords
@@ -74,7 +75,7 @@ def create_app(
         commands=commands or NoCommands(),
         now=now,
     )
-    for module in (health, identity, worklist, patient, today, billing, claims):
+    for module in (health, identity, worklist, patient, today, billing, claim_line, claims):
         app.include_router(module.router)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(web.allowed_hosts), www_redirect=False)
     app.add_middleware(Guard, https=web.https)

@@ -71,6 +71,7 @@ class Pages:
             as_of=wording.as_of,
             whole=wording.whole,
             sentence=wording.sentence,
+            sentence_of=wording.sentence_of,
             code_words=wording.code_words,
             exercise_name=wording.exercise_name,
         )

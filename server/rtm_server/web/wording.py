@@ -1,5 +1,6 @@
 """Dates, spans and numbers the way a person reads them. Filters of the templates."""
 
+import re
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
@@ -67,6 +68,21 @@ def whole(value: float) -> int:
 def sentence(text: str) -> str:
     """The text with a capital letter in front."""
     return text[:1].upper() + text[1:]
+
+
+_ISO_DAY = re.compile(r"\b(\d{4}-\d\d-\d\d)\b")
+
+
+def sentence_of(text: str) -> str:
+    """A sentence of the rules for a reader: a capital letter in front, days in words."""
+    return sentence(_ISO_DAY.sub(lambda found: _day_words(found[1]), text))
+
+
+def _day_words(text: str) -> str:
+    try:
+        return full_day(date.fromisoformat(text))
+    except ValueError:
+        return text
 
 
 def exercise_name(identifier: str | None) -> str:

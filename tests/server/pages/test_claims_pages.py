@@ -90,12 +90,14 @@ def test_what_is_missing_stands_on_the_page(clerk: httpx.Client, month: House) -
 
 def test_a_line_s_audit_file(clerk: httpx.Client) -> None:
     links = re.findall(rf'href="({MONTH}/lines/[^"]+)"', clerk.get(MONTH).text.partition('id="released"')[2])
-    assert "ready to go" in clerk.get(MONTH).text
+    assert "Released, ready to go" in clerk.get(MONTH).text
     clerk.post(f"{MONTH}/export", data={"format": "837p"})
     page = clerk.get(links[0]).text
-    assert re.search(r"History.*approved.*exported.*claim HS0000000", page, re.DOTALL)
+    assert re.search(
+        r"claim HS0000000.*History.*Released, ready to go.*Sent.*claim HS0000000", page, re.DOTALL
+    )
     (found,) = re.findall(r'href="([^"]+/audit\.zip)"', page)
-    made = clerk.get(f"{MONTH}/lines/{found}")
+    made = clerk.get(found)
     assert audit_check.check(made.content)["fingerprint"]
     assert made.headers["content-disposition"].startswith('attachment; filename="audit-')
     assert clerk.get(f"{links[0]}/audit.pdf").content.startswith(b"%PDF")

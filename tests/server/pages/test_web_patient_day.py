@@ -55,8 +55,8 @@ def test_start_count_stop(
     assert "Your set is running" not in page
     assert "Set finished" in page
     assert "This set is finished" in patient.get(path).text
-    again = patient.post("/today/start", data={"exercise": "pendulum"}).headers["location"]
-    assert again not in {path, "/today"}, "the next set may begin at once"
+    following = patient.post("/today/start", data={"exercise": "pendulum"}).headers["location"]
+    assert following not in {path, "/today"}, "the next set may begin at once"
 
 
 def test_a_set_survives_a_restart_of_the_pages(

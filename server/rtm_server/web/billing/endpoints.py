@@ -10,11 +10,10 @@ from fastapi import APIRouter, Form, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import RedirectResponse, Response
 
-from rtm_server.claims import lifecycle
 from rtm_server.web import clinic, trail
-from rtm_server.web.billing import csv_file, evidence, repository
+from rtm_server.web.billing import csv_file, repository
 from rtm_server.web.billing.repository import Found
-from rtm_server.web.billing.views import LinePage, State
+from rtm_server.web.billing.views import State
 from rtm_server.web.errors import ConflictError, InvalidError, NotFoundError, PageError
 from rtm_server.web.policy import Action, Actor, allow
 from rtm_server.web.services import Services, Svc, Who
@@ -22,6 +21,10 @@ from rtm_server.web.wording import month_name, plural
 
 router = APIRouter()
 
+NOTES = {
+    "withdrawn": "Taken back. The line stands where the evidence puts it today, and may be released again.",
+    "rejected": "Noted as rejected. The line may be released again once it is mended.",
+}
 MONTH = re.compile(r"(20\d\d)-(0[1-9]|1[0-2])")
 Key = Annotated[str, Field(max_length=80)]
 
@@ -78,30 +81,10 @@ def export(svc: Svc, who: Who, month: str) -> Response:
 
 @router.get("/billing/{month}")
 @allow(Action.BILLING_READ)
-def show(request: Request, svc: Svc, who: Who, month: str, released: int = 0) -> Response:
+def show(request: Request, svc: Svc, who: Who, month: str, released: int = 0, note: str = "") -> Response:
     """The page."""
-    note = f"Released {plural(released, 'line')}." if 0 < released < 100_000 else None
-    return month_page(request, svc, who, first_of(month), note=note)
-
-
-@router.get("/billing/{month}/lines/{key}")
-@allow(Action.BILLING_READ)
-def show_line(request: Request, svc: Svc, who: Who, month: str, key: str) -> Response:
-    """One line with its evidence."""
-    first, now = first_of(month), svc.now()
-    with svc.store.tenant_tx(who.tenant) as tx:
-        at = clinic.clinic(tx, who.tenant)
-        item = repository.load(svc.store, tx, at, first, now).found.get(key)
-        if item is None:
-            raise NotFoundError
-        trail.note(tx, who, "claim_line_read", item.episode, {"code": item.line.code})
-        steps = [] if item.stored is None else lifecycle.history(tx, who.tenant, item.stored)
-    facts = evidence.items(item.evidence, item.doubts)
-    history = [(step.state, step.at, step.reason) for step in steps]
-    page = LinePage(
-        first, item.line, facts, item.rules_version, now, at.zone, item.stored is not None, history
-    )
-    return svc.pages.render(request, "billing_line.html", {"page": page})
+    note = f"Released {plural(released, 'line')}." if 0 < released < 100_000 else NOTES.get(note, "")
+    return month_page(request, svc, who, first_of(month), note=note or None)
 
 
 @router.post("/billing/{month}/release")

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from rtm_server.ledger import Doubtful
-from rtm_server.web.billing.views import EvidenceItem
+from rtm_server.web.billing.views import DATA_DAY, EvidenceItem
 from rtm_server.web.wording import full_day, sentence
 
 CHANNELS = {"phone": "by phone", "video": "by video", "in_person": "in person"}
@@ -20,7 +20,7 @@ def items(evidence: Mapping[str, Any], doubts: Sequence[Doubtful] = ()) -> list[
         *_minutes(evidence),
         *_contacts(evidence),
         *_days(evidence, {each.on for each in doubts}),
-        *(EvidenceItem("Day in doubt", full_day(each.on), sentence(each.why)) for each in doubts),
+        *(EvidenceItem("Day in doubt", full_day(each.on), sentence(each.why), each.on) for each in doubts),
         *_source(evidence),
     ]
 
@@ -48,9 +48,9 @@ def _contacts(evidence: Mapping[str, Any]) -> Iterable[EvidenceItem]:
 
 def _days(evidence: Mapping[str, Any], doubted: set[date]) -> Iterable[EvidenceItem]:
     for day in evidence.get("data_days") or ():
-        if date.fromisoformat(str(day)) in doubted:
-            continue
-        yield EvidenceItem("Data day", _day(day), "Therapeutic data received")
+        on = date.fromisoformat(str(day))
+        if on not in doubted:
+            yield EvidenceItem(DATA_DAY, full_day(on), "Therapeutic data received", on)
 
 
 def _source(evidence: Mapping[str, Any]) -> Iterable[EvidenceItem]:

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
+from rtm_server.web.billing.line_history import STATE_WORDS, Standing, Step
+
+DATA_DAY = "Data day"
+
 
 class State(StrEnum):
     """Where a line stands. A `hold` needs a person's reason; `ready` may be released in bulk."""
@@ -13,9 +17,6 @@ class State(StrEnum):
     HOLD = "hold"
     READY = "ready"
     RELEASED = "released"
-
-
-STATE_WORDS = {State.HOLD: "On hold", State.READY: "Ready", State.RELEASED: "Released"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,11 @@ class Line:
     released_at: datetime | None = None
     release_reason: str | None = None
     standing: str = ""
+
+    @property
+    def standing_words(self) -> str:
+        """Where a released line stands."""
+        return STATE_WORDS.get(self.standing, self.standing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,16 +148,17 @@ class Month:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceItem:
-    """One fact a line stands on: a day with data, a time entry or a contact."""
+    """One fact a line stands on: a day with data, a time entry or a contact. `on`: the day it opens, if any."""
 
     kind: str
     when: str
     what: str
+    on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LinePage:
-    """The page of one line with its evidence and its history."""
+    """The page of one line: its evidence, where it stands (None: not released) and every step of it."""
 
     month: date
     line: Line
@@ -159,5 +166,15 @@ class LinePage:
     rules_version: str
     as_of: datetime
     zone: str
-    released: bool = False
-    history: Sequence[tuple[str, datetime, str]] = ()
+    standing: Standing | None = None
+    steps: Sequence[Step] = ()
+
+    @property
+    def days(self) -> list[EvidenceItem]:
+        """Counted days without a doubt."""
+        return [item for item in self.evidence if item.kind == DATA_DAY]
+
+    @property
+    def facts(self) -> list[EvidenceItem]:
+        """Everything else."""
+        return [item for item in self.evidence if item.kind != DATA_DAY]
