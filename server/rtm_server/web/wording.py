@@ -80,7 +80,8 @@ def sentence_of(text: str) -> str:
 
 def _day_words(text: str) -> str:
     try:
-        return full_day(date.fromisoformat(text))
+        value = date.fromisoformat(text)
+        return f"{value.day} {value:%b %Y}"
     except ValueError:
         return text
 

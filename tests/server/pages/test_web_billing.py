@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rtm_server import enrol
+from rtm_server.store import Store
 from rtm_server.web.billing.csv_file import COLUMNS, FORMULA_STARTS, safe_text
 from rtm_server.web.testing import PASSWORD, PROFILES, House, furnish
 
@@ -168,6 +170,30 @@ def test_odd_months_are_unknown(client: httpx.Client, house: House, month: str) 
     client.post("/sign-in", data={"email": house.billing, "password": PASSWORD})
     assert client.get(f"/billing/{month}").status_code == 404
     assert client.get(f"/billing/{month}.csv").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "month", ["2021-12", "2022-01", "2025-06", "2025-12", "2026-01", "2026-12", "2099-12"]
+)
+def test_a_month_opens_with_whatever_is_in_it(client: httpx.Client, house: House, month: str) -> None:
+    client.post("/sign-in", data={"email": house.billing, "password": PASSWORD})
+    page = client.get(f"/billing/{month}")
+    assert page.status_code == 200
+    assert ("This month has not begun." in page.text) == (month > "2026-11")
+    assert f"/billing/{month}.csv" not in page.text, "nothing to export"
+    assert client.get(f"/billing/{month}.csv").status_code == 200
+
+
+def test_a_clinic_without_patients_has_a_month(client: httpx.Client, pages_store: Store) -> None:
+    tenant = enrol.create_tenant(pages_store, "New Clinic", "America/Chicago")
+    login = f"{tenant}@example.org"
+    with pages_store.tenant_tx(tenant) as tx:
+        enrol.create_user(
+            pages_store, tx, tenant, "billing", login=login, password=PASSWORD, name="Only Clerk"
+        )
+    client.post("/sign-in", data={"email": login, "password": PASSWORD})
+    page = client.get("/billing/2026-11").text
+    assert "no episode of care has anything in it" in page
 
 
 def test_other_clinics_lines_are_unknown(clerk: httpx.Client, house: House) -> None:

@@ -154,6 +154,7 @@ def month_page(
         "previous_name": month_name(previous),
         "next": f"{following:%Y-%m}" if following <= at.today(now) else None,
         "next_name": month_name(following),
+        "this_month": first == at.today(now).replace(day=1),
         "note": note,
         "error": None if problem is None else problem.sentence,
     }

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from rtm_server.web.billing.line_history import STATE_WORDS, Standing, Step
 
@@ -124,6 +125,19 @@ class Month:
                 )
             )
         return rows
+
+    @property
+    def begun(self) -> bool:
+        """Whether the month's first day has come, by the clinic's clock."""
+        return self.first <= self.as_of.astimezone(ZoneInfo(self.zone)).date()
+
+    @property
+    def without(self) -> list[tuple[tuple[str, str], list[NotBillable]]]:
+        """What is not billable, by patient (name, account)."""
+        by_patient: dict[tuple[str, str], list[NotBillable]] = {}
+        for each in self.not_billable:
+            by_patient.setdefault((each.name, each.account), []).append(each)
+        return list(by_patient.items())
 
     @property
     def totals(self) -> list[tuple[str, int, int, int]]:
