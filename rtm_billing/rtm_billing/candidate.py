@@ -5,6 +5,7 @@ from datetime import date
 from typing import Literal
 
 from .dates import Period
+from .rules import VERIFIED_THROUGH
 
 Group = Literal["supply", "setup", "management", "visit"]
 
@@ -20,6 +21,7 @@ class Candidate:
     service_date: date
     reasons: list[str]
     evidence: dict[str, object]
+    verified_through: date = VERIFIED_THROUGH
     assistant: bool = False
     holds: list[str] = field(default_factory=list)
     replaces: str | None = None

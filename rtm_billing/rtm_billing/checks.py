@@ -9,7 +9,7 @@ from .case import OtherService, SentClaim
 from .context import Context
 from .dates import Period
 from .known_codes import CARE_MANAGEMENT, IN_CLINIC, RPM
-from .rules import RTM_CODES, RULES, SUPPLY_CODES, VERIFIED_THROUGH
+from .rules import RTM_CODES, RULES, SUPPLY_CODES
 from .tables import Edits
 
 _SHORT = frozenset(rule.code for rule in RULES if rule.kind == "supply" and rule.low == 2)
@@ -35,8 +35,8 @@ def refused(line: Candidate, ctx: Context) -> str | None:
 def hold_reasons(line: Candidate, ctx: Context) -> list[str]:
     """What somebody must decide before a line may be billed."""
     holds = []
-    if line.service_date > VERIFIED_THROUGH:
-        holds.append(f"rules not verified for this date: known through {VERIFIED_THROUGH}")
+    if line.service_date > line.verified_through:
+        holds.append(f"rules not verified for this date: known through {line.verified_through}")
     first, last = min(line.first_counted, line.service_date), max(line.first_counted, line.service_date)
     if ctx.therapist_billed and not ctx.plan_covers(first, last):
         holds.append(f"no therapy plan of care covers {first} to {last}")

@@ -94,6 +94,7 @@ def _line(
             "rule_source": rule.source,
             "settings": ctx.settings.shown(SETTINGS_SHOWN, month.last),
         },
+        verified_through=rule.verified_through,
         assistant=time.assistant_share_above_tenth,
     )
     if not days_of_month and ctx.settings.text("no_data_month", month.last) == "hold":

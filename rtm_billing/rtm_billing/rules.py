@@ -46,105 +46,82 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _2022, _2023, _2026, _END_2025 = date(2022, 1, 1), date(2023, 1, 1), date(2026, 1, 1), date(2025, 12, 31)
-_WINDOW = "once per window of 30 dates"
-_SUPPLY: tuple[tuple[OrganSystem, str, str, date, str], ...] = (
-    ("respiratory", "98976", "98984", _2022, PFS_2022),
-    ("musculoskeletal", "98977", "98985", _2022, PFS_2022),
-    ("cognitive_behavioral", "98978", "98986", _2023, PFS_2023),
+_EPISODE, _WINDOW, _MONTH = (
+    "once per episode of care",
+    "once per window of 30 dates",
+    "once per calendar month",
 )
 
-
-def _supply_rules() -> list[Rule]:
-    rows = []
-    for organ_system, long_code, short_code, first, source in _SUPPLY:
-        words = f"device supply, {organ_system.replace('_', ' ')}"
-        long_rule = Rule(
-            code=long_code,
-            words=f"{words}, 16 to 30 days",
-            kind="supply",
-            organ_system=organ_system,
-            first=first,
-            last=_END_2025,
-            unit="days",
-            low=16,
-            high=30,
-            often=_WINDOW,
-            source=source,
-            confidence="H",
-        )
-        rows += [
-            long_rule,
-            msgspec.structs.replace(long_rule, first=_2026, last=None, source=PFS_2026),
-            msgspec.structs.replace(
-                long_rule,
-                code=short_code,
-                words=f"{words}, 2 to 15 days",
-                first=_2026,
-                last=None,
-                low=2,
-                high=15,
-                often=f"{_WINDOW}, never with {long_code}",
-                source=PFS_2026,
-            ),
-        ]
-    return rows
-
-
-def _setup_rules() -> list[Rule]:
-    before = Rule(
-        code="98975",
-        words="set-up and patient education",
-        kind="setup",
-        first=_2022,
-        last=_END_2025,
-        unit="days",
-        low=16,
-        often="once per episode of care",
-        source=PFS_2022,
+RULES: tuple[Rule, ...] = (
+    Rule(
+        code="98975", kind="setup", first=_2022, last=_END_2025, unit="days", low=16,
+        words="set-up and patient education", often=_EPISODE, source=PFS_2022, confidence="H",
+    ),
+    Rule(
+        code="98975", kind="setup", first=_2026, unit="days", low=2,
+        words="set-up and patient education", often=_EPISODE, source=PFS_2026, confidence="M-H",
+    ),
+    Rule(
+        code="98976", kind="supply", organ_system="respiratory", first=_2022, last=_END_2025,
+        unit="days", low=16, high=30,
+        words="device supply, respiratory, 16 to 30 days", often=_WINDOW, source=PFS_2022, confidence="H",
+    ),
+    Rule(
+        code="98976", kind="supply", organ_system="respiratory", first=_2026, unit="days", low=16, high=30,
+        words="device supply, respiratory, 16 to 30 days", often=_WINDOW, source=PFS_2026, confidence="H",
+    ),
+    Rule(
+        code="98984", kind="supply", organ_system="respiratory", first=_2026, unit="days", low=2, high=15,
+        words="device supply, respiratory, 2 to 15 days", often=f"{_WINDOW}, never with 98976",
+        source=PFS_2026, confidence="H",
+    ),
+    Rule(
+        code="98977", kind="supply", organ_system="musculoskeletal", first=_2022, last=_END_2025,
+        unit="days", low=16, high=30,
+        words="device supply, musculoskeletal, 16 to 30 days", often=_WINDOW, source=PFS_2022, confidence="H",
+    ),
+    Rule(
+        code="98977", kind="supply", organ_system="musculoskeletal", first=_2026, unit="days", low=16, high=30,
+        words="device supply, musculoskeletal, 16 to 30 days", often=_WINDOW, source=PFS_2026, confidence="H",
+    ),
+    Rule(
+        code="98985", kind="supply", organ_system="musculoskeletal", first=_2026, unit="days", low=2, high=15,
+        words="device supply, musculoskeletal, 2 to 15 days", often=f"{_WINDOW}, never with 98977",
+        source=PFS_2026, confidence="H",
+    ),
+    Rule(
+        code="98978", kind="supply", organ_system="cognitive_behavioral", first=_2023, last=_END_2025,
+        unit="days", low=16, high=30,
+        words="device supply, cognitive behavioral, 16 to 30 days", often=_WINDOW, source=PFS_2023,
         confidence="H",
-    )
-    return [
-        before,
-        msgspec.structs.replace(before, first=_2026, last=None, low=2, source=PFS_2026, confidence="M-H"),
-    ]
-
-
-def _management_rules() -> list[Rule]:
-    first_20 = Rule(
-        code="98980",
-        words="management, first 20 minutes of the month",
-        kind="management",
-        first=_2022,
-        unit="minutes",
-        low=20,
-        often="once per calendar month",
-        source=PFS_2022,
+    ),
+    Rule(
+        code="98978", kind="supply", organ_system="cognitive_behavioral", first=_2026,
+        unit="days", low=16, high=30,
+        words="device supply, cognitive behavioral, 16 to 30 days", often=_WINDOW, source=PFS_2026,
         confidence="H",
-    )
-    return [
-        msgspec.structs.replace(
-            first_20,
-            code="98979",
-            words="management, first 10 minutes of the month",
-            first=_2026,
-            low=10,
-            high=19,
-            often="once per calendar month, never with 98980 or 98981",
-            source=PFS_2026,
-        ),
-        first_20,
-        msgspec.structs.replace(
-            first_20,
-            code="98981",
-            words="management, each full 20 minutes more",
-            low=40,
-            step=20,
-            often="per full 20 minutes, beside 98980",
-        ),
-    ]
-
-
-RULES: tuple[Rule, ...] = (*_setup_rules(), *_supply_rules(), *_management_rules())
+    ),
+    Rule(
+        code="98986", kind="supply", organ_system="cognitive_behavioral", first=_2026,
+        unit="days", low=2, high=15,
+        words="device supply, cognitive behavioral, 2 to 15 days", often=f"{_WINDOW}, never with 98978",
+        source=PFS_2026, confidence="H",
+    ),
+    Rule(
+        code="98979", kind="management", first=_2026, unit="minutes", low=10, high=19,
+        words="management, first 10 minutes of the month", often=f"{_MONTH}, never with 98980 or 98981",
+        source=PFS_2026, confidence="H",
+    ),
+    Rule(
+        code="98980", kind="management", first=_2022, unit="minutes", low=20,
+        words="management, first 20 minutes of the month", often=_MONTH, source=PFS_2022, confidence="H",
+    ),
+    Rule(
+        code="98981", kind="management", first=_2022, unit="minutes", low=40, step=20,
+        words="management, each full 20 minutes more", often="per full 20 minutes, beside 98980",
+        source=PFS_2022, confidence="H",
+    ),
+)  # fmt: skip
 RTM_CODES: frozenset[str] = frozenset(rule.code for rule in RULES)
 SUPPLY_CODES: frozenset[str] = frozenset(rule.code for rule in RULES if rule.kind == "supply")
 MANAGEMENT_CODES: frozenset[str] = frozenset(rule.code for rule in RULES if rule.kind == "management")

@@ -7,6 +7,7 @@ from fractions import Fraction
 from .candidate import Candidate, Missing, Outcome
 from .context import Context
 from .dates import DAY, Period
+from .rules import Rule
 from .supply import within
 from .text import counted
 
@@ -25,8 +26,12 @@ def setup_period(ctx: Context) -> Period | None:
 
 def need_on(ctx: Context, on: date) -> int | None:
     """Data days needed by the rule of a date; None when the code did not exist."""
-    rules = ctx.profile.rules("setup", None, on)
-    return rules[0].low if rules else None
+    rule = _rule_on(ctx, on)
+    return rule.low if rule else None
+
+
+def _rule_on(ctx: Context, on: date) -> Rule | None:
+    return next(iter(ctx.profile.rules("setup", None, on)), None)
 
 
 def setup_outcome(period: Period, counted_days: Sequence[date], ctx: Context) -> Outcome | None:
@@ -54,7 +59,9 @@ def setup_outcome(period: Period, counted_days: Sequence[date], ctx: Context) ->
             f"the 30 dates are over, so it can no longer be reached"
         )
         return Outcome("setup", period, missing=[Missing(CODE, period, why)])
-    need = need_on(ctx, service_date)
+    # of a straddle, the year of the service date may have had no code
+    rule = _rule_on(ctx, service_date) or _rule_on(ctx, period.last)
+    assert rule is not None  # noqa: S101  # the minimum of one of the two dates is met
     line = Candidate(
         code=CODE,
         units=1,
@@ -62,17 +69,18 @@ def setup_outcome(period: Period, counted_days: Sequence[date], ctx: Context) ->
         first_counted=days[0],
         service_date=service_date,
         reasons=[
-            f"{counted(len(days), 'data day')} in the 30 dates from the set-up on {setup.on}; {need} needed"
+            f"{counted(len(days), 'data day')} in the 30 dates from the set-up on {setup.on}; {rule.low} needed"
         ],
         evidence={
             "data_days": [on.isoformat() for on in days],
             "days": len(days),
-            "need": [need, None],
+            "need": [rule.low, None],
             "setup_on": setup.on.isoformat(),
             "assistant_share": setup.assistant_share,
-            "rule_source": ctx.profile.rules("setup", None, service_date)[0].source,
+            "rule_source": rule.source,
             "settings": ctx.settings.shown(SETTINGS_SHOWN, period.last),
         },
+        verified_through=rule.verified_through,
         assistant=Fraction(str(setup.assistant_share)) > TENTH,
     )
     if straddles:

@@ -85,6 +85,7 @@ def supply_outcome(window: Period, counted_days: Sequence[date], ctx: Context) -
             "rule_source": rule.source,
             "settings": ctx.settings.shown(SETTINGS_SHOWN, window.last),
         },
+        verified_through=rule.verified_through,
     )
     if straddles:
         line.holds.append(
