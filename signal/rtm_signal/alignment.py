@@ -29,7 +29,7 @@ HINGE_WEIGHT = 10.0
 HINGE_SHARE = 0.98
 """Of the relative rotation about one axis: above it the joint is a mechanical hinge, whose axis the rates
 alone know better than the relative orientation does."""
-SECOND_AXIS = 0.4
+SECOND_AXIS = 0.6
 """Dominance up to which a joint may as well have two axes: no weight, unless a pose has shown the bend's axis."""
 BEND_WEIGHT = 10.0
 """(rad/s)2: of the bend away from the pose as evidence for the axis, against the angular rate."""

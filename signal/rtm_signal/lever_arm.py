@@ -84,12 +84,12 @@ def _lever_matrix(orientation: Orientation, slope: FloatArray, rows: NDArray[np.
 
 
 def angular_acceleration(orientation: Orientation) -> FloatArray:
-    """(n, 3) rad/s2, by a parabola through a tenth of a second."""
+    """(n, 3) rad/s2, by a polynomial of fourth degree through a tenth of a second: a parabola flattens quick turns."""
     n = orientation.t.size
     window = max(3, int(_SLOPE_S * orientation.rate_hz / 2) * 2 + 1)
     if n < window:
         return np.zeros((n, 3)) if n < 2 else np.gradient(orientation.gyr, 1 / orientation.rate_hz, axis=0)
-    order = min(2, window - 1)
+    order = min(4, window - 1)
     slope = savgol_filter(orientation.gyr, window, order, deriv=1, delta=1 / orientation.rate_hz, axis=0)
     return np.asarray(slope)
 
