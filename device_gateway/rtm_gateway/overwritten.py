@@ -18,14 +18,18 @@ def overwritten(
 
     have: what came, after the runs were fetched. ends: one past the highest index that had come of each
     boot when the memory was listed; what lies beyond it and beyond the runs may still be under way. A boot
-    whose end was overwritten before anybody saw it ends, as far as anybody can know, with its last sample.
+    that was overwritten as a whole is listed by its end alone, if the memory tells it; else it ends, as far as
+    anybody can know, with its last sample that came.
     """
     listed: dict[StreamBoot, Coverage] = {}
+    reach = dict(ends)
     for run in runs:
-        listed.setdefault((run.stream, run.boot), Coverage()).add(run.first, run.next)
+        key = run.stream, run.boot
+        listed.setdefault(key, Coverage()).add(run.first, run.next)
+        reach[key] = max(reach.get(key, 0), run.next)
     gone: list[Span] = []
     for key, seen in have.items():
         memory = listed.get(key, Coverage())
-        for first, stop in seen.missing(0, max(ends.get(key, 0), memory.end)):
+        for first, stop in seen.missing(0, reach.get(key, 0)):
             gone += [Span(*key, low, high - 1) for low, high in memory.missing(first, stop)]
     return gone

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 CHANNELS = 6
+EMPTIED_KEPT = 16
+"""Boots of which nothing is stored any more whose ends are remembered."""
 
 
 @dataclass(slots=True)
@@ -37,6 +39,8 @@ class FlashRing:
         self.capacity = capacity
         self.overwritten = False
         self.runs: list[Run] = []
+        self.emptied: dict[int, int] = {}
+        """Boot -> index after its last sample, of boots of which all was overwritten before it was freed."""
         self._next = 0
         self._samples = np.zeros((capacity, CHANNELS), dtype=np.int16)
         self._ticks = np.zeros(capacity, dtype=np.uint64)
@@ -49,6 +53,7 @@ class FlashRing:
 
     def write(self, index: NDArray[np.int64], samples: NDArray[np.int16], ticks: NDArray[np.uint64]) -> None:
         """Append to the open run; index ascending."""
+        self._note_emptied(self._next + index.size - self.capacity)
         if index.size > self.capacity:  # more than the ring holds: only the end of it survives anyway
             self.overwritten = True
             skipped = index.size - self.capacity
@@ -98,8 +103,28 @@ class FlashRing:
         for run in self.runs:
             if run.boot == boot:
                 run.begin = self._record(run, up_to)
+        if self.emptied.get(boot, up_to + 1) <= up_to:
+            del self.emptied[boot]
         self.overwritten = False
         self._forget_empty()
+
+    def listed(self) -> list[tuple[int, int, int, int]]:
+        """(boot, first index, index after the last, tick of the first) of what was not freed, oldest first.
+
+        What is left of a boot that was overwritten as a whole is its end: first and after are equal, the tick 0.
+        """
+        held = [(run.boot, *self.span(run)) for run in self.runs if run.end > run.begin]
+        boots = {boot for boot, *_ in held}
+        return [(boot, end, end, 0) for boot, end in self.emptied.items() if boot not in boots] + held
+
+    def _note_emptied(self, oldest: int) -> None:
+        """Remember the end of each run that records below `oldest` take away."""
+        for run in self.runs:
+            if run.begin < run.end <= oldest:
+                end = int(self._index[(run.end - 1) % self.capacity]) + 1
+                self.emptied[run.boot] = max(end, self.emptied.pop(run.boot, 0))
+        while len(self.emptied) > EMPTIED_KEPT:
+            del self.emptied[next(iter(self.emptied))]
 
     def _record(self, run: Run, index: int) -> int:
         """The first record of a run whose index is not below `index`."""

@@ -201,6 +201,8 @@ class HomestretchSensor(Peripheral):
         self.freed: list[tuple[int, int]] = []
         self.sampling = self.streaming = False
         self.mute = False
+        self.knows_tick = True
+        self.ticks_at_start = 1000
         self.batch = 0
         self.commands: list[int] = []
         information: CharacteristicValue[bytes] = CharacteristicValue(read=lambda _: self.information())
@@ -223,7 +225,7 @@ class HomestretchSensor(Peripheral):
         )
 
     def tick(self, index: int) -> int:
-        return 1000 + index * self.TICK_HZ // self.RATE
+        return self.ticks_at_start + index * self.TICK_HZ // self.RATE
 
     @staticmethod
     def value(boot: int, index: int) -> tuple[int, ...]:
@@ -289,8 +291,14 @@ class HomestretchSensor(Peripheral):
                 await self.list_runs(ref, body[0])
             case 11:
                 await self.answer(op, ref, 0)
+            case 12 if self.knows_tick:
+                await self.answer(op, ref, *self.whole_tick(*struct.unpack("<II", body)))
             case _:
                 await self.answer(op, ref, 1)
+
+    def whole_tick(self, boot: int, index: int) -> tuple[int, bytes]:
+        held = min((i for b, i in self.flash if b == boot and i >= index), default=None)
+        return (4, b"") if held is None else (0, struct.pack("<IQ", held, self.flash[boot, held][0]))
 
     async def list_runs(self, ref: int, number: int) -> None:
         boots = sorted({boot for boot, _ in self.flash})

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from rtm_gateway.drivers import SampleBlock
+from rtm_gateway.drivers.driver import Flag
 from rtm_gateway.drivers.homestretch import HomestretchDriver
 from rtm_gateway.link import Event, LinkEvent, LinkPolicy, SensorLink, boots_by_clock
 from rtm_gateway.radio import Radio, open_radio
@@ -308,5 +309,25 @@ def test_a_radio_that_comes_and_goes(radio_kit: SimpleNamespace) -> None:
             await sensor.sample(10)
             await owner.until(lambda: len(owner.samples()) == 50)
         assert owner.samples() == expected(sensor, 7, 50)
+
+    run_with_sensor(radio_kit, story)
+
+
+@pytest.mark.parametrize("knows_tick", [True, False])
+def test_what_a_memory_holds_since_days_keeps_its_whole_tick(
+    radio_kit: SimpleNamespace, knows_tick: bool
+) -> None:
+    """A frame has 32 bits of it, 36.4 hours; a sensor from before TICK tells no more."""
+    days = 5 << 32
+
+    async def story(owner: Owner, _air: Any, sensor: Any, radio: Radio) -> None:
+        sensor.knows_tick, sensor.ticks_at_start = knows_tick, days
+        await sensor.sample(50)
+        async with linked(owner, sensor, radio):
+            await owner.until(lambda: len(owner.samples()) == 50)
+        stored = [block for block in owner.blocks if block.flags & Flag.FLASH]
+        assert stored
+        for block in stored:
+            assert block.tick == sensor.tick(block.first) - (0 if knows_tick else days)
 
     run_with_sensor(radio_kit, story)

@@ -28,6 +28,12 @@ def test_the_beginning_of_a_boot_may_be_overwritten_before_anything_came() -> No
     assert overwritten(have, {}, [StoredRun("imu", 7, 5, 9)]) == [Span("imu", 7, 0, 4)]
 
 
+def test_a_boot_of_which_the_memory_tells_the_end_alone_is_lost_up_to_it() -> None:
+    have = {KEY: Coverage([(0, 500)]), ("imu", 8): Coverage()}
+    runs = [StoredRun("imu", 7, 560, 560), StoredRun("imu", 8, 30, 30)]
+    assert overwritten(have, {KEY: 500}, runs) == [Span("imu", 7, 500, 559), Span("imu", 8, 0, 29)]
+
+
 indices = st.sets(st.integers(0, 60))
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rtm_firmware_sim.clock import Clock, Crystal
 from rtm_firmware_sim.errors import SimulatorError
-from rtm_firmware_sim.flash import FlashRing
+from rtm_firmware_sim.flash import EMPTIED_KEPT, FlashRing
 from rtm_firmware_sim.playback import Playback, Sampler, track_of
 from rtm_firmware_sim.simulate import run
 from rtm_signal.recording import Recording, SensorRecording
@@ -77,6 +77,39 @@ def test_overwriting_is_told_until_something_is_freed() -> None:
     ring.open_run(2)
     ring.write(*rows(0, 25))
     assert (ring.oldest(1), ring.oldest(2), ring.overwritten) == (None, 15, True)
+
+
+def test_a_boot_that_was_overwritten_as_a_whole_keeps_its_end_until_it_is_freed() -> None:
+    ring = FlashRing(10)
+    ring.open_run(1)
+    ring.write(*rows(0, 8))
+    ring.free(1, 3)
+    ring.open_run(2)
+    ring.write(*rows(0, 4))
+    assert ring.listed() == [(1, 3, 8, 9), (2, 0, 4, 0)]
+    ring.write(*rows(4, 20))
+    assert ring.listed() == [(1, 8, 8, 0), (2, 14, 24, 42)]
+    ring.free(1, 7)
+    assert (1, 8, 8, 0) in ring.listed()
+    ring.free(1, 8)
+    assert ring.listed() == [(2, 14, 24, 42)]
+    for boot in range(3, 40):
+        ring.open_run(boot)
+        ring.write(*rows(0, 10))
+    assert [entry[:3] for entry in ring.listed()] == [
+        *((boot, 10, 10) for boot in range(39 - EMPTIED_KEPT, 39)),
+        (39, 0, 10),
+    ]
+
+
+def test_a_boot_that_was_freed_leaves_no_end() -> None:
+    ring = FlashRing(10)
+    ring.open_run(1)
+    ring.write(*rows(0, 5))
+    ring.free(1, 5)
+    ring.open_run(2)
+    ring.write(*rows(0, 25))
+    assert ring.listed() == [(2, 15, 25, 45)]
 
 
 def test_a_clock_drifts_wanders_and_restarts() -> None:

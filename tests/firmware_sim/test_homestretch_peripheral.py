@@ -318,6 +318,26 @@ def test_a_reboot_has_a_new_boot_and_keeps_the_old_samples(play: Play, moving: M
     play(scene())
 
 
+def test_the_whole_tick_of_what_is_stored(play: Play, moving: Moving) -> None:
+    async def scene() -> None:
+        async with Air() as air:
+            sensor = await put_on(air, moving(), loop=True)
+            client = await paired(air, sensor)
+            await command(client, 1, 1, b"\x01")
+            await until(lambda: len(client.received[DATA]) > 3)
+            boot = sensor.firmware.boot
+            held = sensor.firmware.flash.read(boot, 2, 1)
+            assert held is not None
+            status, data = await command(client, 12, 2, struct.pack("<II", boot, 2))
+            assert (status, struct.unpack("<IQ", data)) == (0, (2, int(held.ticks[0])))
+            await command(client, 8, 3, struct.pack("<II", boot, 3))
+            status, data = await command(client, 12, 4, struct.pack("<II", boot, 0))
+            assert (status, struct.unpack("<IQ", data)[0]) == (0, 3)
+            assert await command(client, 12, 5, struct.pack("<II", boot + 1, 0)) == (4, b"")
+
+    play(scene())
+
+
 def test_time_and_settings(play: Play, moving: Moving) -> None:
     async def scene() -> None:
         async with Air() as air:

@@ -33,6 +33,7 @@ from rtm_gateway.drivers.homestretch_decoder import (
     STATUS,
     STOP,
     STREAM,
+    TICK,
     TIME,
     HomestretchDecoder,
     Information,
@@ -59,6 +60,7 @@ __all__ = [
     "START",
     "STATUS",
     "STOP",
+    "TICK",
     "TIME",
     "HomestretchDecoder",
     "HomestretchDriver",
@@ -77,7 +79,7 @@ _STATUS_WORDS: Final = {
     3: "cannot do this now",
     4: "does not hold these samples",
 }
-_BAD_ARGUMENT, _NOT_IN_FLASH = 2, 4
+_UNKNOWN_OP, _BAD_ARGUMENT, _NOT_IN_FLASH = 1, 2, 4
 
 
 class HomestretchDriver(BaseDriver):
@@ -97,6 +99,7 @@ class HomestretchDriver(BaseDriver):
         self._decoder = HomestretchDecoder()
         self._ref = 0
         self._run_ticks: dict[tuple[int, int], int] = {}
+        """(boot, first index of a run) -> low half of its tick."""
 
     @classmethod
     def matches(cls, advertisement: AdvertisementData) -> bool:
@@ -169,8 +172,12 @@ class HomestretchDriver(BaseDriver):
         )
 
     async def stored(self, port: Port) -> Sequence[StoredRun]:
-        """The runs in flash, oldest first. The list may shift while it is read; FREE is ours alone."""
+        """The runs in flash, oldest first, after the ends of boots that were overwritten as a whole (first = next).
+
+        The list may shift while it is read; FREE is ours alone.
+        """
         runs: list[StoredRun] = []
+        self._run_ticks.clear()
         total = 1
         while len(runs) < total:
             answer = await self._command(port, LIST, bytes((len(runs),)), allow=(_BAD_ARGUMENT,))
@@ -194,9 +201,7 @@ class HomestretchDriver(BaseDriver):
         """False when the samples were not proved and were dropped."""
         decoder = port.decoder(HomestretchDecoder)
         count = min(last + 1 - first, _MAX_READ)
-        tick = self._run_ticks.get((run.boot, run.first))
-        if tick is not None:
-            tick += round((first - run.first) * decoder.tick_hz / decoder.rate_hz)
+        tick = await self._tick(port, run, first)
         ref = self._next_ref()
         with port.expect(lambda r: r.kind == READ_END and r.ref == ref) as ending:
             decoder.reading(run.boot, first, tick)
@@ -209,6 +214,21 @@ class HomestretchDriver(BaseDriver):
         while not decoder.read_proved and decoder.reading_on and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
         return decoder.read_proved
+
+    async def _tick(self, port: Port, run: StoredRun, index: int) -> int | None:
+        """The tick of a sample in flash, None where it is not known; a sensor without TICK tells its low half."""
+        decoder = port.decoder(HomestretchDecoder)
+        ticks_a_sample = decoder.tick_hz / decoder.rate_hz
+        arguments = struct.pack("<II", run.boot, index)
+        answer = await self._command(port, TICK, arguments, allow=(_UNKNOWN_OP, _NOT_IN_FLASH))
+        data = answer.reply.data
+        if data[0] == DONE and len(data) >= 13:
+            stored: int
+            tick: int
+            stored, tick = struct.unpack_from("<IQ", data, 1)
+            return tick - round((stored - index) * ticks_a_sample)
+        low = self._run_ticks.get((run.boot, run.first))
+        return None if low is None else low + round((index - run.first) * ticks_a_sample)
 
     async def free(self, port: Port, boot: int, up_to: int) -> None:
         await self._command(port, FREE, struct.pack("<II", boot, up_to), allow=(_NOT_IN_FLASH,))

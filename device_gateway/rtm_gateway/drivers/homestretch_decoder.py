@@ -38,7 +38,7 @@ DATA: Final = _uuid(4)
 FLASH: Final = _uuid(5)
 EVENT: Final = _uuid(6)
 
-START, STOP, STATUS, READ, FREE, TIME, LIST, BLINK = 1, 2, 5, 6, 8, 9, 10, 11
+START, STOP, STATUS, READ, FREE, TIME, LIST, BLINK, TICK = 1, 2, 5, 6, 8, 9, 10, 11, 12
 ANSWER: Final = 0x80
 READ_END: Final = 0xC6
 EVENT_KIND: Final = 0x100

@@ -58,6 +58,7 @@ class Op(IntEnum):
     TIME = 9
     LIST = 10
     BLINK = 11
+    TICK = 12
 
 
 class Status(IntEnum):
@@ -113,6 +114,7 @@ class Homestretch(Peripheral):
         Op.TIME: "<",
         Op.LIST: "<B",
         Op.BLINK: "<B",
+        Op.TICK: "<II",
     }
 
     def __init__(
@@ -148,6 +150,7 @@ class Homestretch(Peripheral):
             Op.FREE: self._free,
             Op.LIST: self._list,
             Op.BLINK: self._blink,
+            Op.TICK: self._tick,
         }
 
     def advertising_data(self) -> bytes:
@@ -307,12 +310,17 @@ class Homestretch(Peripheral):
         return struct.pack("<I", up_to if oldest is None else oldest)
 
     def _list(self, number: int) -> bytes:
-        f = self.firmware
-        runs = [run for run in f.flash.runs if run.end > run.begin]
+        runs = self.firmware.flash.listed()
         if number >= len(runs):
             raise Refused(Status.BAD_ARGUMENT, bytes([min(len(runs), 255)]))
-        first, after, tick = f.flash.span(runs[number])
-        return struct.pack("<BIIII", min(len(runs), 255), runs[number].boot, first, after, tick & 0xFFFFFFFF)
+        boot, first, after, tick = runs[number]
+        return struct.pack("<BIIII", min(len(runs), 255), boot, first, after, tick & 0xFFFFFFFF)
+
+    def _tick(self, boot: int, index: int) -> bytes:
+        stored = self.firmware.flash.read(boot, index, 0xFFFFFFFF)
+        if stored is None:
+            raise Refused(Status.NOT_STORED)
+        return struct.pack("<IQ", stored.first, int(stored.ticks[0]))
 
     def _blink(self, seconds: int) -> bytes:
         self.blinking = seconds
