@@ -192,6 +192,8 @@ class Gateway:
         self._warnings.on_event(sensor, event)
         if event.kind is Event.RESYNCED:
             self.recorder.resynced(sensor.sensor, event.spans)
+        elif event.kind is Event.FETCHED and event.file is not None:
+            self.recorder.file_came(sensor.sensor, *event.file)
         elif event.kind is Event.DISCONNECTED:
             self.recorder.left(sensor.sensor)
         elif event.kind is Event.SENSOR and event.reply is not None:
@@ -281,7 +283,12 @@ class _Sensor:
         self._freed_s = -_FREE_EVERY_S
         self._to_free: dict[int, int] = {}
         self._specs: dict[str, StreamSpec] = {}
-        recorder.add_sensor(settings.sensor, settings.placement, has_flash=self._driver.has_flash)
+        recorder.add_sensor(
+            settings.sensor,
+            settings.placement,
+            has_flash=self._driver.has_flash,
+            has_files=self._driver.has_files,
+        )
 
     def pick(self, found: Iterable[Found], taken: Container[str]) -> Found | None:
         """The strongest that has our address, or our name, or (with neither) our driver's advertisement.
@@ -312,6 +319,7 @@ class _Sensor:
             on_block=self._block,
             on_event=self._event,
             have=self._recorder.have(self._settings.sensor),
+            fetched=self._recorder.files(self._settings.sensor),
             bound=self._settings.serial,
         )
         self._link = link

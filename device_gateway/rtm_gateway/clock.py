@@ -64,6 +64,10 @@ class WallClock:
         """Has the wall clock ever been right in this boot?"""
         return self._offset_ns is not None
 
+    def mono_ns(self, utc_ns: int) -> int:
+        """The monotonic time of a UTC; before this boot it is negative."""
+        return utc_ns - (self._offset_ns or 0)
+
     def utc_ns(self, mono_ns: int) -> int:
         """UTC of a monotonic time; counted from 1970 while the wall clock was never set."""
         return mono_ns + (self._offset_ns or 0)
@@ -276,13 +280,22 @@ class DeviceClocks:
         return fit if fit is not None and fit.ready else None
 
     def observe(self, block: SampleBlock) -> None:
-        """A block from the decoder; what came from memory says nothing about time."""
+        """A block from the decoder; what came from memory says nothing about time, unless it is dated."""
         if block.flags & Flag.FLASH:
+            self._dated(block)
             return
         fit = self._fits.get(block.boot)
         if fit is None:
             fit = self._fits[block.boot] = ClockFit(block.tick_hz, self._wall)
         fit.observe(block.first if block.tick is None else block.tick, block.arrival_ns)
+
+    def _dated(self, block: SampleBlock) -> None:
+        """A recording begins when its sensor's clock says; how that clock went on from there is not known."""
+        if block.utc_ns is None or block.utc_ns < TRUSTED_AFTER_NS or block.tick is None:
+            return
+        if self._wall.known and block.boot not in self._fits:
+            fit = self._fits[block.boot] = ClockFit(block.tick_hz, self._wall)
+            fit.observe(block.tick, self._wall.mono_ns(block.utc_ns))
 
     def exchange(self, stamps: FourStamp) -> None:
         """An exchange with the sensor."""

@@ -32,17 +32,15 @@ from rtm_gateway.drivers.driver import (
     FourStamp,
     Identity,
     SampleBlock,
-    StoredRun,
     StreamSpec,
     WrongDeviceError,
 )
 from rtm_gateway.drivers.port import NoAnswerError, Port
 from rtm_gateway.drivers.reply import Reply
 from rtm_gateway.link_event import Event, LinkEvent, LinkPolicy, Span
-from rtm_gateway.overwritten import overwritten
+from rtm_gateway.memory_reader import MemoryReader
 from rtm_gateway.radio import Radio
 from rtm_gateway.rate import RateWatch
-from rtm_gateway.unwrap import Coverage
 
 __all__ = ["LINK_ERRORS", "Event", "LinkEvent", "LinkPolicy", "SensorLink", "Span", "boots_by_clock"]
 
@@ -50,15 +48,14 @@ _log = logging.getLogger(__name__)
 
 LINK_ERRORS: Final = (BleakError, NoAnswerError, TimeoutError, OSError, EOFError)
 """What a radio may throw at us; anything else is a mistake of ours."""
-_PASSES: Final = 5
-"""How often a memory is listed again while it goes on giving what it had not given."""
 
 
 class SensorLink:
     """Keeps one sensor connected. `await run()` until `stop()` or until the sensor is refused.
 
     on_block and on_event are called in the event loop and must not block. `have` names the samples that are
-    already stored, by (stream, boot), so that a restarted gateway fetches only what it lacks. `bound` is
+    already stored, by (stream, boot), so that a restarted gateway fetches only what it lacks, `fetched` the
+    files of a memory that keeps files, with their bytes. `bound` is
     the serial number seen first at this sensor; another one is refused. `next_boot` numbers the starts of
     sensors that do not count them; it must never repeat for a sensor, over restarts of the gateway too.
     `wall` is the gateway's clock, shared by its links; `clocks` holds the sensor's fits.
@@ -73,6 +70,7 @@ class SensorLink:
         on_block: Callable[[SampleBlock], None],
         on_event: Callable[[LinkEvent], None],
         have: Mapping[tuple[str, int], Sequence[tuple[int, int]]] | None = None,
+        fetched: Mapping[str, int] | None = None,
         bound: str | None = None,
         next_boot: Callable[[], int] | None = None,
         streaming: bool = True,
@@ -91,7 +89,14 @@ class SensorLink:
         self._policy = policy or LinkPolicy()
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._decoder = driver.decoder(next_boot or boots_by_clock())
-        self._have = {key: Coverage(list(spans)) for key, spans in (have or {}).items()}
+        self._memory = MemoryReader(
+            driver,
+            self._decoder,
+            drain=self._drain,
+            settle_s=self._policy.settle_s,
+            have=have,
+            fetched=fetched,
+        )
         self._bound = bound
         self._rates: dict[str, RateWatch] = {}
         self._want_streaming = streaming
@@ -105,7 +110,6 @@ class SensorLink:
         self._boot: int | None = None
         self._port: Port | None = None
         self._stale_cache = False
-        self._gaps_seen = -1
 
     @property
     def counters(self) -> Counters:
@@ -256,7 +260,7 @@ class SensorLink:
         for characteristic in self.driver.notify:
             await client.start_notify(characteristic, self._receiver(characteristic))
         self._port = port
-        self._gaps_seen = -1
+        self._memory.connected()
         identity = await self.driver.configure(port)
         self._check_identity(identity)
         self.connected = True
@@ -364,63 +368,16 @@ class SensorLink:
         if charge is not None:
             self._tell(Event.BATTERY, f"The sensor's battery is at {charge:.0%}.", value=charge)
 
-    # Memory
-
     async def _resync(self, port: Port) -> None:
-        """Fetch what is missing and tell what the memory no longer holds: when the link is new, and after a gap."""
-        if not self.driver.has_flash or self._gaps_seen == self._decoder.counters.gap:
-            return
-        gaps = self._decoder.counters.gap
-        ends = {key: have.end for key, have in self._have.items()}
-        runs = await self.driver.stored(port)
-        await asyncio.sleep(self._policy.settle_s)  # live frames on their way are not missing
-        fetched, lost = await self._fetch_all(port, runs)
-        for _ in range(_PASSES):
-            if not lost:
-                break
-            # A full memory overwrites while it is read: only what it still lists and does not give is lost.
-            runs = await self.driver.stored(port)
-            more, lost = await self._fetch_all(port, runs)
-            fetched += more
-            if not more:
-                break
-        else:
-            lost = []  # it is still coming: asked again at the next resync
-            gaps = -1
-        for span in overwritten(self._have, ends, runs):
-            self._have[span.stream, span.boot].add(span.first, span.last + 1)
-            lost.append(span)
-        self._gaps_seen = gaps
-        missing = sum(span.last - span.first + 1 for span in lost)
-        what = f"{fetched} samples came from the sensor's memory; {missing} are lost."
-        self._tell(Event.RESYNCED, what, spans=tuple(lost))
-
-    async def _fetch_all(self, port: Port, runs: Sequence[StoredRun]) -> tuple[int, list[Span]]:
-        """Fetch what of these runs is missing: (samples that came, spans that did not)."""
-        fetched, stuck = 0, []
-        for run in runs:
-            before = sum(end - first for first, end in self._holes(run))
-            stuck += await self._fetch(port, run)
-            fetched += before - sum(end - first for first, end in self._holes(run))
-        return fetched, stuck
-
-    def _holes(self, run: StoredRun) -> list[tuple[int, int]]:
-        """What of a run is missing here."""
-        have = self._have.setdefault((run.stream, run.boot), Coverage())
-        return have.missing(run.first, run.next)
-
-    async def _fetch(self, port: Port, run: StoredRun) -> list[Span]:
-        """Ask until nothing is missing or two reads in a row brought nothing. Returns what is left."""
-        idle = 0
-        while holes := self._holes(run):
-            first, end = holes[min(idle, len(holes) - 1)]
-            await self.driver.download(port, run, first, end - 1)
-            await asyncio.sleep(0)
-            self._drain()
-            idle = idle + 1 if self._holes(run) == holes else 0
-            if idle > min(2, len(holes)):
-                break
-        return [Span(run.stream, run.boot, first, end - 1) for first, end in self._holes(run)]
+        """Ask its memory for what is missing."""
+        async for file in self._memory.files(port):
+            self._tell(Event.FETCHED, "A recording came from the sensor's memory.", file=file)
+        fetched = await self._memory.resync(port)
+        if fetched is not None:
+            number, lost = fetched
+            missing = sum(span.last - span.first + 1 for span in lost)
+            what = f"{number} samples came from the sensor's memory; {missing} are lost."
+            self._tell(Event.RESYNCED, what, spans=tuple(lost))
 
     # Notifications
 
@@ -458,11 +415,7 @@ class SensorLink:
         self.clocks.observe(block)
         self._watch_rate(block)
         self._on_block(block)
-        key = (block.stream, block.boot)
-        have = self._have.get(key)
-        if have is None:
-            have = self._have[key] = Coverage()
-        have.add(block.first, block.first + len(block.values))
+        self._memory.came(block)
 
     def _watch_rate(self, block: SampleBlock) -> None:
         watch = self._rates.get(block.stream)
@@ -486,5 +439,7 @@ class SensorLink:
         identity: Identity | None = None,
         spans: tuple[Span, ...] = (),
         reply: Reply | None = None,
+        file: tuple[str, int] | None = None,
     ) -> None:
-        self._on_event(LinkEvent(kind, what, time.monotonic_ns(), value, stamps, identity, spans, reply))
+        event = LinkEvent(kind, what, time.monotonic_ns(), value, stamps, identity, spans, reply, file)
+        self._on_event(event)

@@ -24,6 +24,8 @@ class Event(StrEnum):
     REBOOTED = "rebooted"
     RESYNCED = "resynced"
     """The sensor's memory has been asked for everything missing; `spans` is what it no longer had."""
+    FETCHED = "fetched"
+    """A recording that the sensor made by itself has come whole; `file` is its name and bytes."""
     BATTERY = "battery"
     CLOCK = "clock"
     SENSOR = "sensor"
@@ -54,6 +56,7 @@ class LinkEvent:
     identity: Identity | None = None
     spans: tuple[Span, ...] = ()
     reply: Reply | None = None
+    file: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from rtm_gateway.drivers import DRIVERS, Identity, SampleBlock, StreamSpec, create, recognise
-from rtm_gateway.drivers.driver import Flag
+from rtm_gateway.drivers.driver import Flag, StoredRun
+from rtm_gateway.file_recordings import passed_by, state_name
 from rtm_gateway.link import LINK_ERRORS, Event, LinkEvent, LinkPolicy, SensorLink
 from rtm_gateway.outbox import Outbox
 from rtm_gateway.radio import Found, Radio
@@ -36,6 +37,7 @@ class NearbySensor:
         self.settled = asyncio.Event()
         self._on_block = on_block
         self._seen: dict[tuple[str, int], tuple[int, int]] = {}
+        self._memory: Sequence[StoredRun] = ()
         self._link = SensorLink(
             device, create(profile), radio=radio, on_block=self._block, on_event=self._event, policy=_POLICY
         )
@@ -72,21 +74,33 @@ class NearbySensor:
                 await self._task
 
     def forget_in(self, outbox: Outbox, sensor: UUID) -> None:
-        """What was waved is no exercise: the gateway must not fetch it from the sensor's memory later."""
-        if not self._link.driver.has_flash or not self._seen:
-            return
+        """What was waved is no exercise: the gateway must not fetch it from the sensor's memory later.
+
+        Nor what a sensor that is new here holds already: somebody else may have worn it before.
+        """
+        kept = outbox.recall(f"kept:{sensor}")
         spans = StoredSpans()
-        spans.load(sensor, outbox.recall(f"kept:{sensor}"))
+        spans.load(sensor, kept)
         for (stream, boot), (first, end) in self._seen.items():
             spans.pass_by(StreamKey(sensor, stream, boot), first, end)
-        outbox.put([], dict(spans.states([sensor], [])))
+        states: dict[str, bytes] = {}
+        if kept is None and self._link.driver.has_flash:
+            for run in self._memory:
+                spans.pass_by(StreamKey(sensor, run.stream, run.boot), run.first, run.next)
+        if self._link.driver.has_flash and (self._seen or self._memory):
+            states |= spans.states([sensor], [])
+        if self._link.driver.has_files and outbox.recall(state_name(sensor)) is None:
+            states[state_name(sensor)] = passed_by({run.key: run.next for run in self._memory})
+        if states:
+            outbox.put([], dict(states))
 
     async def _note_end(self) -> None:
         """The last samples were taken after the last block."""
-        port = self._link.port
-        if port is None or not self._link.driver.has_flash:
+        port, driver = self._link.port, self._link.driver
+        if port is None or not (driver.has_flash or driver.has_files):
             return
-        for run in await self._link.driver.stored(port):
+        self._memory = await driver.stored(port)
+        for run in self._memory if driver.has_flash else ():
             seen = self._seen.get((run.stream, run.boot))
             if seen is not None:
                 self._seen[run.stream, run.boot] = (seen[0], max(seen[1], run.next))

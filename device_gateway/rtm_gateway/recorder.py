@@ -19,6 +19,7 @@ from typing import Final
 from uuid import UUID
 
 from rtm_gateway.drivers.driver import Flag, SampleBlock, StreamSpec
+from rtm_gateway.file_recordings import FileRecordings
 from rtm_gateway.motion import MotionWatch
 from rtm_gateway.outbox import Entry, Outbox
 from rtm_gateway.recording_life import IDLE_S, RecordingLife
@@ -90,6 +91,7 @@ class Recorder:
         self._streams: dict[StreamKey, _Stream] = {}
         self._names: dict[UUID, tuple[UUID, str]] = {}
         self._spans = StoredSpans()
+        self._files = FileRecordings(life.another, outbox.recall)
         self._chunks: list[Chunk] = []
         self._manifests: list[Manifest] = []
         self._life_changed = False
@@ -104,15 +106,25 @@ class Recorder:
 
     # --- what happens ------------------------------------------------------------------------------------
 
-    def add_sensor(self, sensor: UUID, placement: str, *, has_flash: bool) -> None:
+    def add_sensor(self, sensor: UUID, placement: str, *, has_flash: bool, has_files: bool = False) -> None:
         """A sensor of this gateway; which of its samples are stored is known from the outbox."""
         self._sensors[sensor] = _Sensor(placement, has_flash)
         self._spans.load(sensor, self._outbox.recall(f"kept:{sensor}"))
+        if has_files:
+            self._files.add_sensor(sensor)
         self.left(sensor)
 
     def have(self, sensor: UUID) -> dict[tuple[str, int], Sequence[tuple[int, int]]]:
         """(stream, boot) -> spans (first, end) that need not be fetched from the sensor's memory."""
         return self._spans.have(sensor)
+
+    def files(self, sensor: UUID) -> dict[str, int]:
+        """Files of its memory (name -> bytes) that need not be fetched."""
+        return self._files.fetched(sensor)
+
+    def file_came(self, sensor: UUID, file: str, size: int) -> None:
+        """A file is here as a whole: its recording is closed and goes to the outbox with the last samples."""
+        self._end_file(sensor, self._files.come(sensor, file, size, time.monotonic()))
 
     def on_block(self, sensor: UUID, spec: StreamSpec, block: SampleBlock) -> None:
         """Samples of a sensor. Those that are here already are dropped."""
@@ -121,6 +133,9 @@ class Recorder:
         if stream is None or (stream.spec is not spec and stream.spec != spec):
             stream = self._streams[key] = _Stream(spec, MotionWatch(spec), MotionWatch(spec))
             self._names[stream_id(sensor, spec.name)] = (sensor, block.stream)
+        if block.flags & Flag.FILE:
+            self._record_file(key, stream, block)
+            return
         flash = bool(block.flags & Flag.FLASH)
         if not flash:
             self._watch_motion(stream, block)
@@ -132,7 +147,7 @@ class Recorder:
                 return
             if not self._life.was_recorded(key, block.first, block.first + len(block.values)):
                 self.open("memory")
-        self._record(key, stream, block)
+        self._record(key, stream, block, self._life.add)
 
     def open(self, by: str, *, exercise: str | None = None, recording: UUID | None = None) -> UUID:
         """Open a recording, with what was seen in the last seconds. An open one goes on, unless it is of the past."""
@@ -151,7 +166,7 @@ class Recorder:
             for key, stream in self._streams.items():
                 blocks, stream.ring, stream.ring_samples = stream.ring, deque(), 0
                 for block in blocks:
-                    self._record(key, stream, block)
+                    self._record(key, stream, block, self._life.add)
         return opened
 
     def close(self, by: str) -> None:
@@ -222,6 +237,8 @@ class Recorder:
                 self._wake.clear()
                 if self.is_idle(time.monotonic()):
                     self.close("idle")
+                for sensor in self._files.given_up(time.monotonic()):
+                    self._end_file(sensor, self._files.close(sensor, time.monotonic()))
                 self._chunks += self._sealer.flush(quiet_ns=QUIET_NS)
                 await self.store()
         finally:
@@ -236,7 +253,8 @@ class Recorder:
             if time.monotonic() - self._passed_by_at > PASSED_BY_EVERY_S:
                 passed_by, self._passed_by = self._passed_by, set()
                 self._passed_by_at = time.monotonic()
-            if not (self._chunks or self._manifests or self._life_changed or passed_by):
+            files_changed = self._files.changed
+            if not (self._chunks or self._manifests or self._life_changed or passed_by or files_changed):
                 return True
             chunks, self._chunks = self._chunks, []
             manifests, self._manifests = self._manifests, []
@@ -244,10 +262,13 @@ class Recorder:
             spans = [self._span(chunk) for chunk in chunks]
             state: dict[str, bytes | None] = {"life": self._life.state()}
             state.update(self._spans.states(passed_by, spans))
+            of_files, file_states = self._files.states()
+            state.update(file_states)
             if not await asyncio.to_thread(self._put, chunks, manifests, state):
                 self._chunks, self._manifests = chunks + self._chunks, manifests + self._manifests
                 self._life_changed = True
                 self._passed_by |= passed_by
+                self._files.unwritten(of_files)
                 self._limit_waiting()
                 return False
             for key, up_to in self._spans.keep(spans).items():
@@ -308,10 +329,38 @@ class Recorder:
                 self._passed_by.add(key.sensor)
         self._passed_by_at = -PASSED_BY_EVERY_S
 
-    def _record(self, key: StreamKey, stream: _Stream, block: SampleBlock) -> None:
+    def _record_file(self, key: StreamKey, stream: _Stream, block: SampleBlock) -> None:
+        """What a sensor recorded by itself, unless it was recorded live at the time."""
+        if self._files.is_known(key.sensor, block.utc_ns):
+            self._spans.pass_by(key, block.first, block.first + len(block.values))
+            self._passed_by.add(key.sensor)
+            self._end_file(key.sensor, self._files.close(key.sensor, time.monotonic()))
+            return
+        self._record(key, stream, block, self._add_to_file)
+
+    def _add_to_file(self, key: StreamKey, placement: str, first: int, end: int) -> None:
+        self._files.add(key, placement, first, end, time.monotonic())
+
+    def _end_file(self, sensor: UUID, manifest: Manifest | None) -> None:
+        if manifest is not None:
+            self._chunks += self._sealer.flush(sensor=sensor)
+            _log.info("recording closed", extra={"recording": str(manifest.recording), "by": "memory"})
+            self._manifests.append(manifest)
+        self._wake.set()
+
+    def _record(
+        self,
+        key: StreamKey,
+        stream: _Stream,
+        block: SampleBlock,
+        add: Callable[[StreamKey, str, int, int], None],
+    ) -> None:
         end = block.first + len(block.values)
+        if not block.flags & Flag.FLASH:
+            now_s = time.time()
+            self._files.live(key.sensor, now_s - len(block.values) / stream.spec.rate_hz, now_s)
         for first, stop in self._spans.see(key, block.first, end):
-            self._life.add(key, self._sensors[key.sensor].placement, first, stop)
+            add(key, self._sensors[key.sensor].placement, first, stop)
             whole = (first, stop) == (block.first, end)
             part = block if whole else _part(block, first, stop, stream.spec.rate_hz)
             self._chunks += self._sealer.feed(key.sensor, stream.spec, part)

@@ -82,6 +82,10 @@ class RecordingLife:
         """start, button, motion or memory; None when nothing is open."""
         return None if self._open is None else self._open.opened_by
 
+    def another(self, state: bytes | None = None) -> RecordingLife:
+        """A life beside this one, of the same gateway, from what its own `state` was."""
+        return RecordingLife(self._tenant, self._gateway, state, now_s=self._moved_s)
+
     def state(self) -> bytes:
         """Everything, for the outbox."""
         opened = None if self._open is None else _dump(self._open)

@@ -189,7 +189,8 @@ def test_a_log_is_read_however_it_is_cut(samples: int, cuts: list[int]) -> None:
     assert np.allclose(got, acc)
     assert np.allclose(np.concatenate([samples.arrays["ArrayGyro"] for samples in found]), -acc)
     assert found[0].stamp_ms == 0
-    assert reader.unknown == 1, "the pair of clock and UTC is no sample"
+    assert reader.unknown == 0
+    assert reader.utc_ns(5) == 10**18, "the pair of clock and UTC dates the log"
 
 
 @settings(max_examples=150, deadline=None)

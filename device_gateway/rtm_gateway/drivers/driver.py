@@ -35,6 +35,8 @@ class Flag(IntFlag):
     """The sensor counts nothing; the index is the gateway's."""
     CLOCK_JUMP = 8
     """The sensor's clock was set or restarted just before it."""
+    FILE = 16
+    """Of a recording the sensor made by itself, with a boot of its own; comes with FLASH."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ class SampleBlock:
     first: index of the first sample, unwrapped, within (stream, boot). values: (k, channels) in raw units,
     to be multiplied by the stream's scales. tick: the sensor's clock at the FIRST sample, unwrapped, in
     1/tick_hz s; None when the sensor has no clock.
-    arrival_ns: the gateway's monotonic clock at the notification.
+    arrival_ns: the gateway's monotonic clock at the notification. utc_ns: of a recording, what the sensor's
+    clock says UTC was at the first sample; true if somebody had set that clock.
     """
 
     stream: str
@@ -55,6 +58,7 @@ class SampleBlock:
     tick_hz: float
     arrival_ns: int
     flags: Flag = Flag.NONE
+    utc_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ class FourStamp(NamedTuple):
 class StoredRun(NamedTuple):
     """Samples in a sensor's memory: indices first .. next - 1 of a boot. `key` is the driver's own.
 
-    Of a memory that keeps files (`has_flash` false): first and next count the bytes of file `key`, the stream
+    Of a memory that keeps files (`has_files`): first and next count the bytes of file `key`, the stream
     is empty and the boot 0, since what it holds is known when it has come.
     """
 
@@ -163,6 +167,9 @@ class Driver(Protocol):
     notify: ClassVar[tuple[str, ...]]
     """Characteristics to subscribe, in this order."""
     has_flash: ClassVar[bool]
+    """Its memory holds what it streams, by the same index."""
+    has_files: ClassVar[bool]
+    """Its memory holds recordings that it made by itself: files, each with an index of its own."""
 
     @classmethod
     def matches(cls, advertisement: AdvertisementData) -> bool:
@@ -230,6 +237,7 @@ class BaseDriver:
     encrypted: ClassVar[bool] = False
     notify: ClassVar[tuple[str, ...]] = ()
     has_flash: ClassVar[bool] = False
+    has_files: ClassVar[bool] = False
 
     async def battery(self, port: Port, /) -> float | None:
         """The standard battery service, where the device has it."""

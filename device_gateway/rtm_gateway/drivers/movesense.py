@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import ClassVar, Final, NamedTuple
@@ -37,7 +37,7 @@ from rtm_gateway.drivers.grid import StampGrid
 from rtm_gateway.drivers.port import NoAnswerError, Port
 from rtm_gateway.drivers.reply import Reply
 from rtm_gateway.drivers.sbem import LogSamples, SbemError, SbemReader
-from rtm_gateway.drivers.stored_file import StoredFile
+from rtm_gateway.drivers.stored_file import FileBoots, StoredFile
 from rtm_gateway.unwrap import nearest
 
 _log = logging.getLogger(__name__)
@@ -84,6 +84,7 @@ class _Log:
     file: StoredFile
     reader: SbemReader = field(default_factory=SbemReader)
     grids: dict[int, StampGrid[NDArray[np.float32]]] = field(default_factory=dict)
+    boots: FileBoots = field(default_factory=FileBoots)
     next_piece: int = 0
     """Where a second part goes on."""
 
@@ -151,6 +152,11 @@ class MovesenseDecoder:
         """Data packets of the log's reference that follow are this log's, from its beginning."""
         log = self._logs.setdefault(key, _Log(StoredFile(key)))
         self._fetching = log
+
+    def listed(self, sizes: Mapping[str, int]) -> None:
+        """Logs there are: one that is shorter than what came of it is another one of its number."""
+        for key in [key for key, log in self._logs.items() if log.file.received > sizes.get(key, 0)]:
+            del self._logs[key]
 
     def log_bytes(self, key: str) -> int:
         """How much of a log has come."""
@@ -246,10 +252,14 @@ class MovesenseDecoder:
             return []
         grid = log.grids.get(len(arrays))
         if grid is None:
-            grid = StampGrid(None, 1000.0, self.counters, self._next_boot, guess_hz=104.0)
+            log.boots.note(samples.stamp_ms.to_bytes(8, "little", signed=True) + values.tobytes())
+            grid = StampGrid(None, 1000.0, self.counters, log.boots, guess_hz=104.0)
             log.grids[len(arrays)] = grid
+        name, source = _name(len(arrays)), Flag.FLASH | Flag.FILE
         return [
-            SampleBlock(_name(len(arrays)), boot, first, token, tick, 1000.0, arrival_ns, flags | Flag.FLASH)
+            SampleBlock(
+                name, boot, first, token, tick, 1000.0, arrival_ns, flags | source, log.reader.utc_ns(tick)
+            )
             for token, boot, first, tick, flags in grid.place(samples.stamp_ms, len(values), values)
         ]
 
@@ -321,10 +331,12 @@ class MovesenseDriver(BaseDriver):
     title: ClassVar[str] = "Movesense (GATT sensor data service)"
     unverified: ClassVar[tuple[str, ...]] = (
         "When a packet is split in two, and that its stamp is the first sample's.",
-        "The descriptors in a log; logs are fetched only when somebody asks for them.",
+        "The descriptors in a log, and that logs can be read while it streams; they stay in its memory.",
+        "A log is dated by /Time/Detailed in it; one without is dated by the day on which it came.",
         "The link is not encrypted.",
     )
     notify: ClassVar[tuple[str, ...]] = (NOTIFY,)
+    has_files: ClassVar[bool] = True
 
     def __init__(self, *, rate_hz: int = 104, magnetometer: bool = False) -> None:
         if rate_hz not in RATES:
@@ -379,7 +391,9 @@ class MovesenseDriver(BaseDriver):
             return ()
         entries = data[_ENTRIES_AT:]
         entries = entries[: len(entries) // _ENTRY.size * _ENTRY.size]
-        return [StoredRun("", 0, 0, size, str(number)) for number, _, size in _ENTRY.iter_unpack(entries)]
+        sizes = {str(number): size for number, _, size in _ENTRY.iter_unpack(entries)}
+        port.decoder(MovesenseDecoder).listed(sizes)
+        return [StoredRun("", 0, 0, size, key) for key, size in sizes.items()]
 
     async def download(self, port: Port, run: StoredRun, _first: int, _last: int, /) -> None:
         """A whole log: the command has no offset, so a broken download begins again and drops what it had.

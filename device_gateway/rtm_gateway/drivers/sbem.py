@@ -2,14 +2,16 @@
 
 After an eight-byte header `SBEM....` come chunks: id u8, length u8, payload; FF in either place says that the
 value follows as u16 (id) or u32 (length). Chunk 0 describes another: its u16 id, then a text, `<PTH>path` and
-`<FRM>type` of a value or `<GRP>ids` of a group. Descriptors that a sensor does not send cannot be guessed:
-data chunks without one are counted in `unknown` and passed over.
+`<FRM>type` of a value or `<GRP>ids` of a group. A pair of the sensor's clock and UTC dates the log.
+Descriptors that a sensor does not send cannot be guessed: data chunks without one are counted in `unknown` and
+passed over.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -61,6 +63,7 @@ class SbemReader:
 
     unknown: int = 0
     """Data chunks that no descriptor, or none that is understood, belongs to."""
+    _pair: tuple[int, int] | None = None
     _buffer: bytearray = field(default_factory=bytearray)
     _begun: bool = False
     _texts: dict[int, str] = field(default_factory=dict)
@@ -86,6 +89,13 @@ class SbemReader:
             if found is not None:
                 samples.append(found)
         return samples
+
+    def utc_ns(self, stamp_ms: int) -> int | None:
+        """UTC of the sensor's ms by the pair of clocks in the log; None before one has come."""
+        if self._pair is None:
+            return None
+        relative_ms, utc_us = self._pair
+        return utc_us * 1000 + (stamp_ms - relative_ms) * 1_000_000
 
     def _next(self) -> tuple[int, bytes] | None:
         """(id, payload) of the next whole chunk."""
@@ -122,9 +132,12 @@ class SbemReader:
         if layout is None or layout.format.size != len(payload):
             self.unknown += 1
             return None
+        values = layout.format.unpack(payload)
+        if self._dated({path[-1]: value for path, value in zip(layout.paths, values, strict=True)}):
+            return None
         stamp: int | None = None
         columns: dict[tuple[str, str], list[float]] = {}
-        for path, value in zip(layout.paths, layout.format.unpack(payload), strict=True):
+        for path, value in zip(layout.paths, values, strict=True):
             if path[-1:] == ("Timestamp",) and stamp is None and isinstance(value, int):
                 stamp = value
             elif len(path) > 1 and path[-2] in _ARRAYS:
@@ -138,6 +151,14 @@ class SbemReader:
             self.unknown += 1
             return None
         return LogSamples(stamp, arrays)
+
+    def _dated(self, named: Mapping[str, object]) -> bool:
+        """Whether these are a pair of clocks, noted if so."""
+        relative, utc = named.get("relativeTime"), named.get("utcTime")
+        if not isinstance(relative, int) or not isinstance(utc, int):
+            return False
+        self._pair = relative, utc
+        return True
 
     def _layout(self, number: int) -> _Layout | None:
         """The values of a chunk in order; None where a descriptor is missing or not understood."""
