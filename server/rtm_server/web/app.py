@@ -18,6 +18,7 @@ from rtm_server.settings import Settings
 from rtm_server.store import Store
 from rtm_server.web import errors, health, wording
 from rtm_server.web.billing import claims_endpoints as claims
+from rtm_server.web.billing import corrections_page as corrections
 from rtm_server.web.billing import endpoints as billing
 from rtm_server.web.billing import line_endpoints as claim_line
 from rtm_server.web.guard import Guard
@@ -28,6 +29,7 @@ from rtm_server.web.identity.throttle import Throttle
 from rtm_server.web.live import Commands, LiveHub, NoCommands
 from rtm_server.web.patient import endpoints as patient
 from rtm_server.web.policy import Action, declared, enforce
+from rtm_server.web.practice import endpoints as practice
 from rtm_server.web.rendering import Pages, StaticFiles
 from rtm_server.web.services import Services
 from rtm_server.web.settings import WebSettings
@@ -75,7 +77,18 @@ def create_app(
         commands=commands or NoCommands(),
         now=now,
     )
-    for module in (health, identity, worklist, patient, today, billing, claim_line, claims):
+    for module in (
+        health,
+        identity,
+        worklist,
+        patient,
+        today,
+        practice,
+        corrections,
+        billing,
+        claim_line,
+        claims,
+    ):
         app.include_router(module.router)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(web.allowed_hosts), www_redirect=False)
     app.add_middleware(Guard, https=web.https)

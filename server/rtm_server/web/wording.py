@@ -81,9 +81,9 @@ def sentence_of(text: str) -> str:
 def _day_words(text: str) -> str:
     try:
         value = date.fromisoformat(text)
-        return f"{value.day} {value:%b %Y}"
     except ValueError:
         return text
+    return f"{value.day} {value:%b %Y}"
 
 
 def exercise_name(identifier: str | None) -> str:

@@ -87,7 +87,7 @@ def load(store: Store, tx: Tx, at: Clinic, first: date, now: datetime) -> Evalua
     not_billable: list[NotBillable] = []
     open_periods: list[OpenPeriod] = []
     warnings: list[str] = []
-    rejected = {_key(r["episode_id"], r["code"], (r["period_from"], r["period_to"])): r["reason"]
+    rejected = {line_key(r["episode_id"], r["code"], (r["period_from"], r["period_to"])): r["reason"]
                 for r in tx.execute(_REJECTED, scope)}  # fmt: skip
     for item in items:
         case = ledger.case(tx, at.tenant, item.episode, today)
@@ -138,7 +138,7 @@ def _evaluated(item: Episode, result: Mapping[str, Any], doubts: Sequence[Doubtf
     for entry in result["lines"]:
         period = _period(entry["period"])
         line = Line(
-            key=_key(item.episode, entry["code"], period),
+            key=line_key(item.episode, entry["code"], period),
             name=item.name,
             account=item.record_number,
             code=entry["code"],
@@ -149,6 +149,7 @@ def _evaluated(item: Episode, result: Mapping[str, Any], doubts: Sequence[Doubtf
             decision=entry["decision"],
             state=State.HOLD if entry["decision"] == "hold" else State.READY,
             reasons=tuple(entry["reasons"]),
+            patient=item.patient,
         )
         inside = [each for each in doubts if period[0] <= each.on <= period[1]]
         more = {name: entry[name] for name in ("replaces", "correction") if name in entry}
@@ -168,6 +169,7 @@ def _open(item: Episode, result: Mapping[str, Any], first: date, last: date) -> 
             entry["unit"],
             entry["days_left"],
             entry["reachable"],
+            item.patient,
         )
         for entry in result["open"]
         if (period := _period(entry["period"]))[0] <= last and period[1] >= first
@@ -186,7 +188,7 @@ def _stored(
         if row["name_enc"] is not None:
             by = user_name(store, tx, at.tenant, row["actor_id"], row["name_enc"])
         line = Line(
-            key=_key(row["episode_id"], row["code"], period),
+            key=line_key(row["episode_id"], row["code"], period),
             name="Erased patient" if item is None else item.name,
             account="" if item is None else item.record_number,
             code=row["code"],
@@ -201,6 +203,7 @@ def _stored(
             released_at=row["at"],
             release_reason=row["reason"] or None,
             standing=row["state"],
+            patient=None if item is None else item.patient,
         )
         found[line.key] = Found(
             line, row["episode_id"], row["evidence"], row["rules_version"], stored=row["line_id"]
@@ -233,7 +236,7 @@ def release(tx: Tx, who: Actor, chosen: Sequence[Found], reason: str, now: datet
             raise ConflictError(f"{sentence(str(problem))}. Nothing was changed.") from None
 
 
-def _key(episode: UUID, code: str, period: tuple[date, date]) -> str:
+def line_key(episode: UUID, code: str, period: tuple[date, date]) -> str:
     """Names a line within a month as the store's unique key does; nothing personal in it."""
     return f"{episode}.{code}.{period[0]:%Y%m%d}"
 

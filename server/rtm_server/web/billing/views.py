@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from rtm_server.web.billing.line_history import STATE_WORDS, Standing, Step
@@ -39,6 +40,7 @@ class Line:
     released_at: datetime | None = None
     release_reason: str | None = None
     standing: str = ""
+    patient: UUID | None = None
 
     @property
     def standing_words(self) -> str:
@@ -55,6 +57,7 @@ class NotBillable:
     code: str
     period: tuple[date, date]
     why: str
+    patient: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class OpenPeriod:
     unit: str
     days_left: int
     reachable: bool
+    patient: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class Running:
     days: Sequence[OpenPeriod]
     minutes: Sequence[OpenPeriod]
     contact: bool | None
+    patient: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,7 @@ class Month:
                     days,
                     sorted((p for p in periods if p.unit == "minutes"), key=lambda p: p.need),
                     all(contact) if contact else None,
+                    periods[0].patient,
                 )
             )
         return rows
