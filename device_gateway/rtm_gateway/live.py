@@ -1,7 +1,7 @@
 """The live count: what the page shows while somebody exercises. Its own topic, QoS 0: lost without harm.
 
 The same code counts on the server (`rtm_signal`); the server's result corrects this one. A sensor without a
-gyroscope, or one that sends it as a stream of its own, is not counted live.
+gyroscope is not counted live; one that sends it as a stream of its own is, a frame later.
 
 The angle takes a tenth of a millisecond and is published at once. Counting learns the movement anew now and then,
 which takes a sixth of a second of a core: it is done elsewhere (`background`), so that neither the angle nor the
@@ -19,6 +19,7 @@ from uuid import UUID
 import numpy as np
 
 from rtm_gateway.drivers.driver import Flag, SampleBlock, StreamSpec
+from rtm_gateway.motion_join import MotionJoin
 from rtm_signal.catalogue import UnknownExercise
 from rtm_signal.chunk import UNITS
 from rtm_signal.orientation import StreamingOrientation
@@ -57,6 +58,7 @@ class Live:
         self._failure: Exception | None = None
         self._recording: UUID | None = None
         self._counters: _Counters = {}
+        self._joins: dict[UUID, MotionJoin] = {}
 
     def on_block(
         self,
@@ -77,6 +79,10 @@ class Live:
         if recording != self._recording:
             self._recording = recording
             self._counters = {}
+        joined = self._joins.setdefault(sensor, MotionJoin()).feed(spec, block)
+        if joined is None:
+            return
+        spec, block = joined
         if sensor not in self._counters:
             self._counters[sensor] = _SensorCounter.make(exercise, spec)
         counter = self._counters[sensor]
