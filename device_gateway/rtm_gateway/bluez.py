@@ -5,8 +5,9 @@ where there is none (org.bluez.AgentManager in BlueZ's documentation). A gateway
 is the agent itself, for as long as it connects to one sensor, and for that sensor alone: whoever else would like
 to pair meanwhile is turned down. An agent of the desktop's stays the default one and hears of it first.
 
-A bond that the sensor has forgotten shows only in the reason that `Device1.Disconnected` tells (BlueZ 5.82); the
-connecting itself ends like one over a weak radio, and would be tried for ever.
+A bond that the sensor has forgotten ends the connecting like a weak radio does, and would be tried for ever.
+From BlueZ 5.83 on `Device1.Disconnected` tells the reason. Before, what can be seen is a link of a bonded device
+that comes up and falls again and again before its services are known: encryption is the first thing tried on it.
 """
 
 from __future__ import annotations
@@ -34,19 +35,25 @@ _MANAGER: Final = "org.bluez.AgentManager1"
 _DEVICE: Final = "org.bluez.Device1"
 _REJECTED: Final = "org.bluez.Error.Rejected"
 _NO_COMMON_KEY: Final = "org.bluez.Reason.Authentication"
+_FALLS: Final = 5
+"""Links in a row that came up and fell, where no reason is told; more than a weak radio gives, and harmless if not:
+the sensor is paired anew."""
 _AGREE: Final = frozenset({"RequestConfirmation", "RequestAuthorization"})
 """What is asked where neither side has keys or a display; a passkey could not be given by anybody here."""
 _NOTED: Final = frozenset({"Release", "Cancel"})
 _REASON_S: Final = 1.0
 """The signal and the failed call reach us on two connections to the bus, in any order."""
-_MATCH: Final = f"type='signal',sender='{_BLUEZ}',interface='{_DEVICE}',member='Disconnected'"
 
 
 class PairingDesk:
     """Answers bluetoothd about one device and notes when its link ended for want of a common key."""
 
-    def __init__(self, device: str) -> None:
-        self._device = device
+    def __init__(self, device: str, *, bonded: bool) -> None:
+        self.device = device
+        self.bonded = bonded
+        self._falls = 0
+        self._was_up = False
+        self._tells_why = False
         self.refused = asyncio.Event()
         self.on_refused: Callable[[], None] = lambda: None
 
@@ -68,14 +75,32 @@ class PairingDesk:
         return None
 
     def _on_signal(self, message: Message) -> None:
-        if (message.interface, message.member, message.path) != (_DEVICE, "Disconnected", self._device):
+        if message.path != self.device or not message.body:
             return
-        if message.body and message.body[0] == _NO_COMMON_KEY:
-            self.refused.set()
-            self.on_refused()
+        if (message.interface, message.member) == (_DEVICE, "Disconnected"):
+            self._tells_why = True
+            if message.body[0] == _NO_COMMON_KEY:
+                self._refuse()
+        elif message.member == "PropertiesChanged" and message.body[0] == _DEVICE:
+            self._on_change({name: value.value for name, value in message.body[1].items()})
+
+    def _on_change(self, changed: dict[str, Any]) -> None:
+        up = changed.get("Connected")
+        if changed.get("ServicesResolved"):
+            self._falls = 0
+        if up is False and self._was_up:
+            self._falls += 1
+        if up is not None:
+            self._was_up = bool(up)
+        if self.bonded and self._falls >= _FALLS and not self._tells_why:
+            self._refuse()
+
+    def _refuse(self) -> None:
+        self.refused.set()
+        self.on_refused()
 
     def _answer(self, message: Message) -> Message:
-        ours = bool(message.body) and message.body[0] == self._device
+        ours = bool(message.body) and message.body[0] == self.device
         if message.member in _NOTED or (message.member in _AGREE and ours):
             return Message.new_method_return(message)
         return Message.new_error(message, _REJECTED, "This gateway pairs with its own sensors only.")
@@ -88,9 +113,8 @@ async def pairing_with(device: str) -> AsyncIterator[None]:
     Raises BondLostError instead of bleak's errors when the device no longer knows its key, PairingRefusedError
     when it did not let itself be paired. Where the bus cannot be reached, bleak says so.
     """
-    desk = PairingDesk(device)
+    desk = PairingDesk(device, bonded=(await get_global_bluez_manager()).is_paired(device))
     bus = await _agent_of(desk)
-    known = (await get_global_bluez_manager()).is_paired(device)
     try:
         async with asyncio.timeout(None) as limit:
             loop = asyncio.get_running_loop()
@@ -100,7 +124,7 @@ async def pairing_with(device: str) -> AsyncIterator[None]:
         desk.on_refused = lambda: None
         if not await desk.was_refused(error):
             raise
-        if known:
+        if desk.bonded:
             raise BondLostError("the sensor has forgotten its bond with this gateway") from error
         raise PairingRefusedError("the sensor does not let itself be paired") from error
     finally:
@@ -120,7 +144,8 @@ async def _agent_of(desk: PairingDesk) -> MessageBus | None:
         return None
     bus.add_message_handler(desk.on_message)
     freedesktop = "org.freedesktop.DBus"
-    await _call(bus, freedesktop, "/org/freedesktop/DBus", freedesktop, "AddMatch", "s", [_MATCH])
+    match = f"type='signal',sender='{_BLUEZ}',path='{desk.device}'"
+    await _call(bus, freedesktop, "/org/freedesktop/DBus", freedesktop, "AddMatch", "s", [match])
     body = [AGENT_PATH, "NoInputNoOutput"]
     await _call(bus, _BLUEZ, "/org/bluez", _MANAGER, "RegisterAgent", "os", body)
     return bus
