@@ -1,8 +1,9 @@
-"""What a notification costs: `python benchmarks/radio.py [--wearables N] [--batch B] [--seconds S]`.
+"""What a notification costs: `python benchmarks/radio.py [--wearables N] [--batch B] [--seconds S] [--rounds R]`.
 
 First each decoder alone, in a tight loop. Then, with the simulator's air in a process of its own, N
 homestretch wearables at 100 Hz, B samples a notification (1): the CPU of a plain client of bumble's that counts
-notifications and decodes nothing, and that of the gateway's links, one after the other.
+notifications and decodes nothing, and that of the gateway's links, in turn, R times; the medians are compared.
+A machine too busy, or too slow, for the full rate is told: what is measured then decides nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import asyncio
 import binascii
 import contextlib
+import logging
 import os
 import random
 import resource
@@ -21,7 +23,8 @@ import sys
 import time
 import zlib
 from collections.abc import Callable
-from typing import Any
+from statistics import median
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from bumble.device import Peer
@@ -35,6 +38,17 @@ from rtm_gateway.link import SensorLink
 from rtm_gateway.radio import Radio, open_radio
 
 Sent = list[tuple[str, bytes]]
+RATE_HZ: Final = 100.0
+FULL: Final = 0.97
+"""Share of the full rate below which a figure says more about the machine than about the program."""
+
+
+class Measured(NamedTuple):
+    """Share of a core, notifications a second, CPU us a notification."""
+
+    share: float
+    rate: float
+    each_us: float
 
 
 def _homestretch(n: int) -> Sent:
@@ -126,16 +140,16 @@ def cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-async def measure(count: Callable[[], int], seconds: float) -> tuple[float, float, float]:
-    """(share of a core, notifications a second, us a notification) over some seconds."""
+async def measure(count: Callable[[], int], seconds: float) -> Measured:
+    """Over some seconds."""
     await asyncio.sleep(1.0)
     cpu, n, began = cpu_s(), count(), time.perf_counter()
     await asyncio.sleep(seconds)
     used, got, elapsed = cpu_s() - cpu, count() - n, time.perf_counter() - began
-    return used / elapsed, got / elapsed, used / max(got, 1) * 1e6
+    return Measured(used / elapsed, got / elapsed, used / max(got, 1) * 1e6)
 
 
-async def plain(radio: Radio, found: list[Any], seconds: float, batch: int) -> tuple[float, float, float]:
+async def plain(radio: Radio, found: list[Any], seconds: float, batch: int) -> Measured:
     """The sketch: bumble's own client, no driver, no bleak; subscribe, start, count."""
     got = [0]
 
@@ -165,7 +179,7 @@ async def plain(radio: Radio, found: list[Any], seconds: float, batch: int) -> t
     return result
 
 
-async def links(radio: Radio, found: list[Any], seconds: float, batch: int) -> tuple[float, float, float]:
+async def links(radio: Radio, found: list[Any], seconds: float, batch: int) -> Measured:
     """The gateway's links, blocks dropped at the sealer's door."""
     made = [
         SensorLink(
@@ -195,8 +209,8 @@ async def links(radio: Radio, found: list[Any], seconds: float, batch: int) -> t
     return result
 
 
-async def gateway(wearables: int, seconds: float, batch: int, moniker: str) -> None:
-    """Process B: the plain client, then the links, in one run."""
+async def gateway(wearables: int, seconds: float, batch: int, rounds: int, moniker: str) -> None:
+    """Process B: the plain client and the links in turn, in one run."""
     radio = open_radio(f"bumble:{moniker}")
     found: list[Any] = []
     for _ in range(20):
@@ -204,18 +218,32 @@ async def gateway(wearables: int, seconds: float, batch: int, moniker: str) -> N
         found = [device for device, data in seen if recognise(data) == "homestretch"]
         if len(found) == wearables:
             break
-    shares = {}
-    for name, run in (("plain client", plain), ("gateway's links", links)):
-        share, rate, each = await run(radio, found, seconds, batch)
-        shares[name] = each
-        rates = f"{share:5.0%} of a core, {rate:6.0f}/s, {each:5.0f} us/notification"
-        print(f"{name:16} {len(found)} wearables, {batch} samples a notification: {rates}", flush=True)
-        await asyncio.sleep(1)
-    ratio = shares["gateway's links"] / shares["plain client"]
-    own = shares["gateway's links"] - shares["plain client"]
-    print(f"goal: at most 1.6 times the plain client: {ratio:.2f} ({'met' if ratio <= 1.6 else 'missed'})")
-    print(f"our own share: {own:.0f} us/notification (goal for decode to outbox: 40)")
+    full = len(found) * RATE_HZ / batch
+    runs: dict[str, list[Measured]] = {"plain client": [], "gateway's links": []}
+    for _ in range(rounds):
+        for name, run in (("plain client", plain), ("gateway's links", links)):
+            got = await run(radio, found, seconds, batch)
+            runs[name].append(got)
+            rates = f"{got.share:5.0%} of a core, {got.rate:6.0f} of {full:.0f}/s, {got.each_us:5.0f} us/notification"
+            print(f"{name:16} {len(found)} wearables, {batch} samples a notification: {rates}", flush=True)
+            await asyncio.sleep(1)
     await radio.close()
+    if len(found) < wearables:
+        print(f"only {len(found)} of {wearables} wearables were seen")
+    judge(runs["plain client"], runs["gateway's links"], full)
+
+
+def judge(plain_runs: list[Measured], link_runs: list[Measured], full: float) -> None:
+    """The goal, and whether this run can say anything about it."""
+    sketch = median(each.each_us for each in plain_runs)
+    ours = median(each.each_us for each in link_runs)
+    slowest = min(each.rate for each in plain_runs + link_runs)
+    if slowest < FULL * full:
+        verdict = f"undecided: this machine delivered {slowest:.0f} of {full:.0f} notifications a second"
+    else:
+        verdict = "met at the full rate" if ours <= 1.6 * sketch else "missed at the full rate"
+    print(f"goal: at most 1.6 times the plain client: {ours / sketch:.2f} ({verdict})")
+    print(f"our own share: {ours - sketch:.0f} us/notification (goal for decode to outbox: 40)")
 
 
 def main(arguments: list[str]) -> int:
@@ -223,10 +251,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--wearables", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--batch", type=int, default=1, help="samples a notification")
+    parser.add_argument("--rounds", type=int, default=1, help="how often both are measured")
     parser.add_argument("--decode-only", action="store_true")
     parser.add_argument("--air", metavar="MONIKER", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.air:
+        logging.getLogger("bumble").setLevel(logging.ERROR)
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(air(options.wearables, options.air))
         return 0
@@ -246,7 +276,13 @@ def main(arguments: list[str]) -> int:
                 print("the simulator did not start", file=sys.stderr)
                 return 1
             asyncio.run(
-                gateway(options.wearables, options.seconds, options.batch, f"tcp-client:127.0.0.1:{port}")
+                gateway(
+                    options.wearables,
+                    options.seconds,
+                    options.batch,
+                    options.rounds,
+                    f"tcp-client:127.0.0.1:{port}",
+                )
             )
         finally:
             other.terminate()
