@@ -18,10 +18,11 @@ from uuid import UUID
 
 from benchmarks.campaign.broker import CampaignBroker
 from benchmarks.campaign.faults import Fault
-from benchmarks.campaign.home import GATEWAY, GatewayProcess
+from benchmarks.campaign.home import GatewayProcess
 from benchmarks.campaign.judge import Verdict, judge
+from benchmarks.campaign.line import HomeLine
 from benchmarks.campaign.room import Room
-from benchmarks.campaign.server import VerifyingServer
+from benchmarks.campaign.server import Server, VerifyingServer
 
 from rtm_signal.chunk import ChunkKey, stream_id
 
@@ -31,8 +32,6 @@ _AGAIN_S = 2.0
 _STILL_S = 150.0
 """Without anything new for so long, what is missing is given up, whatever the gateway says: longer than an item
 that is sent again (45 s), a memory that is asked again (60 s) and a link that waits (30 s) one after the other."""
-_HIT_S = 20.0
-"""A server that dies stays dead until a batch has met it, but no longer than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,8 @@ class Plan:
     pace_s: how long a fault waits for the home to have recovered from the last one; patience_s: how long a
     gateway that says that nothing is left is believed to be wrong.
 
-    `ack-before-commit` is the server's mistake, the others are of gateway_child.MISTAKES.
+    `ack-before-commit` is the server's mistake, the others are of gateway_child.MISTAKES. server: `verifying`, or
+    `platform`: `rtm ingest` and PostgreSQL, which die by kill -9.
     """
 
     seed: int
@@ -52,6 +52,7 @@ class Plan:
     rate_hz: float = 50.0
     flash: int = 12_000
     broker: str = "iotcore"
+    server: str = "verifying"
     mistake: str | None = None
     patience_s: float = 60.0
     pace_s: float = 0.0
@@ -59,16 +60,20 @@ class Plan:
 
 @dataclass(slots=True)
 class Report:
-    """What happened and what came of it. seconds: of the wall; log: the gateway's."""
+    """What happened and what came of it. told: by the server of itself; seconds: of the wall; log: the gateway's."""
 
     plan: Plan
     verdict: Verdict
     done: Counter[str] = field(default_factory=Counter)
     settled: bool = False
-    batches: int = 0
-    resent: int = 0
+    told: dict[str, object] = field(default_factory=dict)
     seconds: float = 0.0
     log: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """The verdict is good, and the server finds nothing wrong with itself."""
+        return self.verdict.ok and self.told.get("ok", True) is not False
 
 
 async def run(plan: Plan, say: Callable[[str], None] = lambda _: None) -> Report:
@@ -88,22 +93,22 @@ async def run(plan: Plan, say: Callable[[str], None] = lambda _: None) -> Report
 class _Campaign:
     def __init__(self, plan: Plan, room: Room, folder: Path, say: Callable[[str], None]) -> None:
         self._plan, self._room, self._say = plan, room, say
-        self._ids = [UUID(int=100 + number) for number in range(plan.sensors)]
         self._broker = CampaignBroker(plan.broker, folder)
         self._broker.start()
+        self._server = self._make_server(folder)
+        self._line = HomeLine(self._broker.port, self._server.gateway)
         gateway_mistake = None if plan.mistake == "ack-before-commit" else plan.mistake
         self._gateway = GatewayProcess(
             folder,
+            tenant=self._server.tenant,
+            gateway=self._server.gateway,
             mqtt_url=self._broker.url,
             radio=room.moniker,
             sensors=[
                 (key, sensor.address.to_string(False), sensor.placement)
-                for key, sensor in zip(self._ids, room.sensors, strict=True)
+                for key, sensor in zip(self._server.sensors, room.sensors, strict=True)
             ],
             mistake=gateway_mistake,
-        )
-        self._server = VerifyingServer(
-            self._broker.port, folder / "server.db", ack_first=plan.mistake == "ack-before-commit"
         )
         self._done: Counter[str] = Counter()
         self._told = 0, False
@@ -111,8 +116,22 @@ class _Campaign:
         self._home = asyncio.Lock()
         """One fault of the gateway's process or the broker at a time."""
 
+    def _make_server(self, folder: Path) -> Server:
+        plan = self._plan
+        if plan.server == "platform":
+            from benchmarks.campaign.platform import PlatformServer  # noqa: PLC0415 - the whole server's packages
+
+            return PlatformServer(self._broker.url, sensors=plan.sensors)
+        return VerifyingServer(
+            self._broker.port,
+            folder / "server.db",
+            sensors=plan.sensors,
+            ack_first=plan.mistake == "ack-before-commit",
+        )
+
     def close(self) -> None:
         self._gateway.kill()
+        self._line.close()
         self._server.close()
         self._broker.kill()
 
@@ -132,13 +151,13 @@ class _Campaign:
         await asyncio.gather(*working)
         settled = await self._settle()
         report = Report(self._plan, judge(self._tapes(), self._server.items()), self._done, settled)
-        report.batches, report.resent = self._server.batches, self._server.resent
+        report.told = self._server.told()
         report.seconds = time.monotonic() - began
         report.log = self._gateway.last_words(4000)
         return report
 
     def _tapes(self) -> dict[UUID, Any]:
-        return {key: self._room.tape(number) for number, key in enumerate(self._ids)}
+        return {key: self._room.tape(number) for number, key in enumerate(self._server.sensors)}
 
     # --- before and after --------------------------------------------------------------------------------
 
@@ -154,7 +173,6 @@ class _Campaign:
         """The sensors are taken off, what is owed arrives, Stop: True when all of it came."""
         if not self._gateway.running:
             self._gateway.start()
-        self._server.die_before = None
         self._room.freeze()
         self._say("       the sensors are taken off")
         settled = await self._as_long_as_it_comes(self._all_here)
@@ -163,12 +181,12 @@ class _Campaign:
         self._say("       the recording is closed")
         told = await self._as_long_as_it_comes(self._all_told)
         self._say(f"       what was lost is {'' if told else 'NOT '}told")
-        quiet = await self._as_long_as_it_comes(self._server.hears_of_nothing_left)
+        quiet = await self._as_long_as_it_comes(self._nothing_left)
         return settled and stopped and told and quiet
 
     def _well(self) -> bool:
         """The gateway says that every sensor is connected."""
-        sensors = self._server.status.get("sensors", [])
+        sensors = self._line.status.get("sensors", [])
         return len(sensors) == self._plan.sensors and all(each["connected"] for each in sensors)
 
     def _all_here(self) -> bool:
@@ -200,16 +218,19 @@ class _Campaign:
         began = time.monotonic()
         while not condition():
             still_s = time.monotonic() - max(began, self._server.news_at)
-            nothing_left = self._server.hears_of_nothing_left()
-            if still_s > (self._plan.patience_s if nothing_left else _STILL_S):
+            if still_s > (self._plan.patience_s if self._nothing_left() else _STILL_S):
                 return False
             await asyncio.sleep(0.1)
         return True
 
+    def _nothing_left(self) -> bool:
+        self._server.committed_keys()  # looks for news
+        return self._line.hears_of_nothing_left(self._server.news_at)
+
     async def _say_until(self, do: str, done: Callable[[dict[str, Any]], bool], **arguments: str) -> bool:
         for _ in range(int(_READY_S / _AGAIN_S)):
-            self._server.command(GATEWAY, do, **arguments)
-            if await self._until(lambda: bool(self._server.status) and done(self._server.status), _AGAIN_S):
+            self._line.command(do, **arguments)
+            if await self._until(lambda: bool(self._line.status) and done(self._line.status), _AGAIN_S):
                 return True
         return False
 
@@ -277,17 +298,13 @@ class _Campaign:
             await asyncio.to_thread(self._broker.start)
 
     async def _server_dies(self, fault: Fault) -> None:
-        met = self._server.died
-        self._server.die_before = fault.kind.rpartition(" ")[2]
-        await asyncio.sleep(1.0 + 2.0 * fault.size)
-        await self._until(lambda: self._server.died > met, _HIT_S)
-        self._server.die_before = None
+        await self._server.die(fault.kind.rpartition(" ")[2], 1.0 + 2.0 * fault.size)
 
     async def _adapter(self, fault: Fault) -> None:
         await self._room.unplug(0.5 + 3.0 * fault.size)
 
     async def _poison(self, _fault: Fault) -> None:
-        self._server.poison(GATEWAY)
+        self._line.poison()
 
 
 _FAULTS: dict[str, Callable[[_Campaign, Fault], Coroutine[Any, Any, None]]] = {

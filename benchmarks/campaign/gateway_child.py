@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from homestretch import parent
-from rtm_gateway import app, outbox_database, recorder
+from rtm_gateway import app, outbox_database, recorder, sensors
 from rtm_gateway.outbox import Entry, Outbox
 from rtm_gateway.recorder import Recorder
 from rtm_gateway.settings import GatewaySettings
@@ -43,7 +43,7 @@ def free_before_stored() -> None:
     """The sensor is told to forget what has only been received, and what was received is stored late."""
     on_block = Recorder.on_block
     _put_in(
-        app, "_FREE_EVERY_S", 0.2
+        sensors, "FREE_EVERY_S", 0.2
     )  # not 0: commands would queue, and each would free what was long stored
     _put_in(recorder, "WRITE_EVERY_S", 60.0)  # else a kill may fall between a store and the next samples
 

@@ -14,9 +14,6 @@ from uuid import UUID, uuid4
 
 from homestretch import parent
 
-TENANT = UUID(int=41)
-GATEWAY = UUID(int=42)
-
 
 class GatewayProcess:
     """`rtm gateway`, or with `mistake` a negative control (gateway_child.py).
@@ -28,6 +25,8 @@ class GatewayProcess:
         self,
         folder: Path,
         *,
+        tenant: UUID,
+        gateway: UUID,
         mqtt_url: str,
         radio: str,
         sensors: Sequence[tuple[UUID, str, str]],
@@ -43,8 +42,8 @@ class GatewayProcess:
             for sensor, address, placement in sensors
         ]
         self._environment = os.environ | {
-            "RTM_TENANT": str(TENANT),
-            "RTM_GATEWAY": str(GATEWAY),
+            "RTM_TENANT": str(tenant),
+            "RTM_GATEWAY": str(gateway),
             "RTM_MQTT_URL": mqtt_url,
             "RTM_DATA_DIR": str(self.data_dir),
             "RTM_RADIO": radio,

@@ -26,10 +26,10 @@ def table(report: Report) -> str:
         ("gaps reported (samples)", f"{v.gaps_reported} ({v.gap_samples_reported})"),
         ("gaps that differ", v.gaps_different),
         ("ends of boots nobody could know", v.gaps_unknowable),
-        ("batches, items sent again", f"{report.batches}, {report.resent}"),
+        *((name, value) for name, value in report.told.items() if name != "ok"),
         ("all settled", "yes" if report.settled else "no"),
         ("wall, s", f"{report.seconds:.0f}"),
-        ("verdict", "nothing lost, nothing doubled, every gap told" if v.ok else "FAILED"),
+        ("verdict", "nothing lost, nothing doubled, every gap told" if report.ok else "FAILED"),
     ]
     lines = [f"{name:34}{value}" for name, value in rows]
     return "\n".join([*lines, *(f"  {detail}" for detail in v.details[:40])])

@@ -29,10 +29,17 @@ class HomeWarnings:
 
     def __init__(self, sensors: tuple[SensorSettings, ...], outbox: Outbox) -> None:
         self._outbox = outbox
-        self._worn: WornWatch | None = WornWatch(
-            {each.sensor: each.placement for each in sensors}, outbox.recall(STATE)
-        )
+        self._places = {each.sensor: each.placement for each in sensors}
+        self._worn: WornWatch | None = WornWatch(self._places, outbox.recall(STATE))
         self._said: dict[tuple[UUID, str], str] = {}
+
+    def assign(self, sensors: tuple[SensorSettings, ...]) -> None:
+        """These sensors, worn like this from now on: what was seen of earlier places is no reference any more."""
+        places = {each.sensor: each.placement for each in sensors}
+        if self._worn is not None and places != self._places:
+            self._worn = WornWatch(places)
+        self._places = places
+        self._said = {(key, kind): what for (key, kind), what in self._said.items() if key in places}
 
     async def run(self) -> None:
         """Look at how the sensors are worn, now and then."""

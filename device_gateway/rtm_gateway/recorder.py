@@ -64,9 +64,9 @@ class _Sensor:
 class Recorder:
     """The samples of all sensors of a gateway.
 
-    exercise: of recordings for which nobody names one. open_on_motion: movement alone opens a recording.
-    on_stored(sensor, boot, up_to): everything of a boot below `up_to` is safe. on_life: a recording was opened or
-    closed. Both are called in the event loop.
+    exercise: of recordings for which nobody names one (`default_exercise`). open_on_motion: movement alone opens a
+    recording. on_stored(sensor, boot, up_to): everything of a boot below `up_to` is safe. on_life: a recording was
+    opened or closed. Both are called in the event loop.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Recorder:
         self._outbox = outbox
         self._sealer = sealer
         self._life = life
-        self._exercise = exercise
+        self.default_exercise = exercise
         self._open_on_motion = open_on_motion
         self._on_stored = on_stored
         self._on_life = on_life
@@ -98,7 +98,7 @@ class Recorder:
         self._rest_first = False
         self._away: set[UUID] = set()
         self._moved_at = 0.0
-        self._passed_by: set[UUID] = set()
+        self._passed_by: set[StreamKey] = set()
         self._passed_by_at = time.monotonic()
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -113,6 +113,23 @@ class Recorder:
         if has_files:
             self._files.add_sensor(sensor)
         self.left(sensor)
+
+    def place(self, sensor: UUID, placement: str) -> None:
+        """The sensor is worn elsewhere from now on: a recording in which it takes part ends here."""
+        if placement != self._sensors[sensor].placement:
+            self._end_with(sensor)
+            self._sensors[sensor] = replace(self._sensors[sensor], placement=placement)
+
+    def remove_sensor(self, sensor: UUID) -> None:
+        """The sensor is not of this home any more; its link has ended."""
+        self._end_with(sensor)
+        del self._sensors[sensor]
+        self._away.discard(sensor)
+        self._streams = {key: stream for key, stream in self._streams.items() if key.sensor != sensor}
+
+    def boots(self, sensor: UUID) -> set[int]:
+        """Numbers of the sensor's boots that are known; none may be given twice."""
+        return self._spans.boots(sensor)
 
     def have(self, sensor: UUID) -> dict[tuple[str, int], Sequence[tuple[int, int]]]:
         """(stream, boot) -> spans (first, end) that need not be fetched from the sensor's memory."""
@@ -147,16 +164,33 @@ class Recorder:
                 return
             if not self._life.was_recorded(key, block.first, block.first + len(block.values)):
                 self.open("memory")
-        self._record(key, stream, block, self._life.add)
+        self._record(key, stream, block, self._add)
 
-    def open(self, by: str, *, exercise: str | None = None, recording: UUID | None = None) -> UUID:
-        """Open a recording, with what was seen in the last seconds. An open one goes on, unless it is of the past."""
+    def open(
+        self,
+        by: str,
+        *,
+        exercise: str | None = None,
+        recording: UUID | None = None,
+        calibration: bool = False,
+    ) -> UUID:
+        """Open a recording, with what was seen in the last seconds.
+
+        An open one goes on, unless it is of the past, or one of the two is a calibration, which stands alone.
+        """
         if by != "memory" and self._life.opened_by == "memory":
             self.close("idle")
+        if (calibration or self._life.is_calibration) and self._life.recording != recording:
+            self.close("stop")
         was_open = self._life.recording is not None
-        exercise = exercise or (None if was_open else self._exercise)
+        exercise = exercise or (None if was_open else self.default_exercise)
         opened = self._life.open(
-            by, datetime.now(UTC), time.monotonic(), exercise=exercise, recording=recording
+            by,
+            datetime.now(UTC),
+            time.monotonic(),
+            exercise=exercise,
+            recording=recording,
+            calibration=calibration,
         )
         self._life_changed = True
         self._wake.set()
@@ -166,7 +200,7 @@ class Recorder:
             for key, stream in self._streams.items():
                 blocks, stream.ring, stream.ring_samples = stream.ring, deque(), 0
                 for block in blocks:
-                    self._record(key, stream, block, self._life.add)
+                    self._record(key, stream, block, self._add)
         return opened
 
     def close(self, by: str) -> None:
@@ -185,6 +219,10 @@ class Recorder:
         self._life_changed = True
         self._on_life()
         self._wake.set()
+
+    def was_closed(self, recording: UUID) -> bool:
+        """A recording of this name is over: a Start that comes late or twice does not open it again."""
+        return self._life.was_closed(recording)
 
     def left(self, sensor: UUID) -> None:
         """The sensor's link has ended: what it measures now is in its memory, if it has one."""
@@ -249,7 +287,7 @@ class Recorder:
     async def store(self) -> bool:
         """Everything that is ready, in one transaction: True once it is synced."""
         async with self._writing:
-            passed_by: set[UUID] = set()
+            passed_by: set[StreamKey] = set()
             if time.monotonic() - self._passed_by_at > PASSED_BY_EVERY_S:
                 passed_by, self._passed_by = self._passed_by, set()
                 self._passed_by_at = time.monotonic()
@@ -261,7 +299,7 @@ class Recorder:
             self._life_changed = False
             spans = [self._span(chunk) for chunk in chunks]
             state: dict[str, bytes | None] = {"life": self._life.state()}
-            state.update(self._spans.states(passed_by, spans))
+            state.update(self._spans.states({key.sensor for key in passed_by}, spans))
             of_files, file_states = self._files.states()
             state.update(file_states)
             if not await asyncio.to_thread(self._put, chunks, manifests, state):
@@ -271,7 +309,8 @@ class Recorder:
                 self._files.unwritten(of_files)
                 self._limit_waiting()
                 return False
-            for key, up_to in self._spans.keep(spans).items():
+            for key in self._spans.keep(spans) | passed_by:
+                up_to = self._spans.safe_below(key)
                 if self._on_stored is not None and up_to > 0:
                     self._on_stored(key.sensor, key.boot, up_to)
             return True
@@ -319,24 +358,35 @@ class Recorder:
             old = stream.ring.popleft()
             stream.ring_samples -= len(old.values)
             self._spans.pass_by(key, old.first, old.first + len(old.values))
-            self._passed_by.add(key.sensor)
+            self._passed_by.add(key)
 
     def _pass_by_rings(self) -> None:
         """At the end: what belongs to no recording is written down, lest the next start fetches it as one."""
         for key, stream in self._streams.items():
             for block in stream.ring:
                 self._spans.pass_by(key, block.first, block.first + len(block.values))
-                self._passed_by.add(key.sensor)
+                self._passed_by.add(key)
         self._passed_by_at = -PASSED_BY_EVERY_S
 
     def _record_file(self, key: StreamKey, stream: _Stream, block: SampleBlock) -> None:
         """What a sensor recorded by itself, unless it was recorded live at the time."""
         if self._files.is_known(key.sensor, block.utc_ns):
             self._spans.pass_by(key, block.first, block.first + len(block.values))
-            self._passed_by.add(key.sensor)
+            self._passed_by.add(key)
             self._end_file(key.sensor, self._files.close(key.sensor, time.monotonic()))
             return
         self._record(key, stream, block, self._add_to_file)
+
+    def _add(self, key: StreamKey, placement: str, first: int, end: int) -> None:
+        """Written down at once when a boot begins: a gateway that is killed now still knows that it was recorded."""
+        if self._life.add(key, placement, first, end):
+            self._life_changed = True
+            self._wake.set()
+
+    def _end_with(self, sensor: UUID) -> None:
+        """A recording in which this sensor takes part ends."""
+        if any(key.sensor == sensor for key, _, _ in self._life.spans()):
+            self.close("removal")
 
     def _add_to_file(self, key: StreamKey, placement: str, first: int, end: int) -> None:
         self._files.add(key, placement, first, end, time.monotonic())
@@ -370,7 +420,7 @@ class Recorder:
             self._spans.pass_by(key, first, end)
         if holes:
             self._manifests += self._life.lose(key, holes)
-            self._passed_by.add(key.sensor)
+            self._passed_by.add(key)
             self._life_changed = True
 
 

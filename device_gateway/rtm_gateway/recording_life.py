@@ -48,6 +48,7 @@ class _Recording:
     closed_by: str = ""
     revision: int = 0
     opened_s: float | None = None  # monotonic; None after a restart of the gateway
+    calibration: bool = False
     shares: dict[StreamKey, _Share] = field(default_factory=dict)
 
 
@@ -82,6 +83,15 @@ class RecordingLife:
         """start, button, motion or memory; None when nothing is open."""
         return None if self._open is None else self._open.opened_by
 
+    @property
+    def is_calibration(self) -> bool:
+        """The open recording is one."""
+        return self._open is not None and self._open.calibration
+
+    def was_closed(self, recording: UUID) -> bool:
+        """Whether a recording of this name is among the last that were closed."""
+        return any(each.id == recording for each in self._closed)
+
     def another(self, state: bytes | None = None) -> RecordingLife:
         """A life beside this one, of the same gateway, from what its own `state` was."""
         return RecordingLife(self._tenant, self._gateway, state, now_s=self._moved_s)
@@ -99,11 +109,14 @@ class RecordingLife:
         *,
         exercise: str | None = None,
         recording: UUID | None = None,
+        calibration: bool = False,
     ) -> UUID:
         """Open a recording; one that is open already goes on (Start may still name its exercise)."""
         self._moved_s = now_s
         if self._open is None:
-            self._open = _Recording(recording or uuid4(), exercise, by, at, opened_s=now_s)
+            self._open = _Recording(
+                recording or uuid4(), exercise, by, at, opened_s=now_s, calibration=calibration
+            )
         elif exercise is not None and self._open.exercise is None:
             self._open.exercise = exercise
         return self._open.id
@@ -116,17 +129,21 @@ class RecordingLife:
         """Open, and nobody moved for limit_s."""
         return self._open is not None and now_s - self._moved_s >= limit_s
 
-    def add(self, key: StreamKey, placement: str, first: int, end: int) -> None:
-        """Samples first .. end - 1 came: they belong to the open recording, unless to a closed one."""
+    def add(self, key: StreamKey, placement: str, first: int, end: int) -> bool:
+        """Samples first .. end - 1 came: they belong to the open recording, unless to a closed one.
+
+        True when they are the first of their stream's boot.
+        """
         if self._open is None:
-            return
+            return False
         share = self._open.shares.get(key)
         if (share is None or first < share.first) and self.was_recorded(key, first, end):
-            return
+            return False
         if share is None:
             self._open.shares[key] = _Share(placement, first, end)
-        else:
-            share.first, share.end = min(share.first, first), max(share.end, end)
+            return True
+        share.first, share.end = min(share.first, first), max(share.end, end)
+        return False
 
     def was_recorded(self, key: StreamKey, first: int, end: int) -> bool:
         """Do all these samples lie within a closed recording?"""
@@ -137,6 +154,8 @@ class RecordingLife:
         """Spans (first, end) that will never come. Returns the new revisions of closed recordings."""
         spans = list(holes)
         revised: list[Manifest] = []
+        if self._open is not None:
+            _stretch(self._open, key, spans)
         for each in [*self._closed, *([self._open] if self._open is not None else [])]:
             share = each.shares.get(key)
             if share is None:
@@ -200,7 +219,21 @@ class RecordingLife:
                 )
                 for key, share in recording.shares.items()
             ),
+            calibration=recording.calibration,
         )
+
+
+def _stretch(recording: _Recording, key: StreamKey, lost: Iterable[tuple[int, int]]) -> None:
+    """What an open recording has lost is part of it: the end of a boot, or all of one that began during it."""
+    for first, end in lost:
+        share = recording.shares.get(key)
+        earlier = next(
+            (known for other, known in recording.shares.items() if _began_before(other, key)), None
+        )
+        if share is not None and first == share.end:
+            share.end = end
+        elif share is None and first == 0 and earlier is not None:
+            recording.shares[key] = _Share(earlier.placement, first, end)
 
 
 def _began_before(other: StreamKey, key: StreamKey) -> bool:
@@ -216,6 +249,7 @@ def _dump(recording: _Recording) -> dict[str, Any]:
         "closed_at": recording.closed_at and recording.closed_at.isoformat(),
         "closed_by": recording.closed_by,
         "revision": recording.revision,
+        "calibration": recording.calibration,
         "shares": [
             [str(key.sensor), key.name, key.boot, share.placement, share.first, share.end, share.lost]
             for key, share in recording.shares.items()
@@ -232,6 +266,7 @@ def _load(raw: Mapping[str, Any]) -> _Recording:
         closed_at=raw["closed_at"] and datetime.fromisoformat(raw["closed_at"]),
         closed_by=raw["closed_by"],
         revision=raw["revision"],
+        calibration=raw.get("calibration", False),  # absent in what an earlier release wrote
         shares={
             StreamKey(UUID(sensor), name, boot): _Share(
                 placement, first, end, [(low, high) for low, high in lost]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -37,6 +38,15 @@ class SensorSettings(BaseModel):
     address: str | None = None
     name: str | None = None
     serial: str | None = None
+
+
+def twice(sensors: Sequence[SensorSettings]) -> str | None:
+    """What stands at two sensors and would mix them: sensor, address or name; None where nothing does."""
+    for what in ("sensor", "address", "name"):
+        given = [str(getattr(each, what)).lower() for each in sensors if getattr(each, what) is not None]
+        if len(set(given)) != len(given):
+            return what
+    return None
 
 
 def _default_data_dir() -> Path:
@@ -96,10 +106,9 @@ class GatewaySettings(BaseSettings):
     def model_post_init(self, context: Any, /) -> None:
         """Ids and addresses that stand twice are a mistake that would mix two sensors."""
         super().model_post_init(context)
-        for what in ("sensor", "address", "name"):
-            given = [getattr(each, what) for each in self.sensors if getattr(each, what) is not None]
-            if len(set(given)) != len(given):
-                raise ValueError(f"two sensors have the same {what}")
+        what = twice(self.sensors)
+        if what is not None:
+            raise ValueError(f"two sensors have the same {what}")
 
     @classmethod
     def settings_customise_sources(

@@ -61,6 +61,10 @@ class StoredSpans:
         """(stream, boot) -> spans that need not be fetched."""
         return {(key.name, key.boot): seen.spans for key, seen in self._seen.items() if key.sensor == sensor}
 
+    def boots(self, sensor: UUID) -> set[int]:
+        """Numbers of the sensor's boots that are known."""
+        return {key.boot for key in self._seen if key.sensor == sensor}
+
     def states(
         self, sensors: Iterable[UUID], stored: Iterable[tuple[StreamKey, int, int]]
     ) -> dict[str, bytes]:
@@ -78,14 +82,16 @@ class StoredSpans:
             states[f"kept:{sensor}"] = json.dumps(rows).encode()
         return states
 
-    def keep(self, stored: Iterable[tuple[StreamKey, int, int]]) -> dict[StreamKey, int]:
-        """These spans are safe. Returns, per stream, the index below which everything is."""
-        touched: dict[StreamKey, int] = {}
+    def keep(self, stored: Iterable[tuple[StreamKey, int, int]]) -> set[StreamKey]:
+        """These spans are safe. Returns their streams."""
+        touched = set()
         for key, first, end in stored:
             self._kept[key].add(first, end)
-            touched[key] = 0
-        for key in touched:
-            kept = self._kept[key]
-            holes = kept.missing(0, kept.end)
-            touched[key] = holes[0][0] if holes else kept.end
+            touched.add(key)
         return touched
+
+    def safe_below(self, key: StreamKey) -> int:
+        """Everything of the stream's boot below this index is safe or passed by."""
+        kept = self._kept[key]
+        holes = kept.missing(0, kept.end)
+        return holes[0][0] if holes else kept.end

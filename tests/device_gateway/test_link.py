@@ -54,7 +54,7 @@ class Owner:
                 got[block.first + offset] = tuple(row)
         return got
 
-    async def until(self, done: Callable[[], bool], seconds: float = 15.0) -> None:
+    async def until(self, done: Callable[[], bool], seconds: float = 60.0) -> None:
         async with asyncio.timeout(seconds):
             while not done():
                 await asyncio.sleep(0.01)

@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 from bleak.exc import BleakError
 
-from rtm_gateway import app
+from rtm_gateway import sensors
 from rtm_gateway.app import Gateway
 from rtm_gateway.live import Live
 from rtm_gateway.settings import GatewaySettings, SensorSettings
@@ -146,7 +146,7 @@ def test_a_refused_sensor_is_looked_for_again(
     radio_kit: SimpleNamespace, kit: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sensor of another patient answered at the address; nothing of it is taken, and later ours is back."""
-    monkeypatch.setattr(app, "_REFUSED_AGAIN_S", 0.3)
+    monkeypatch.setattr(sensors, "_REFUSED_AGAIN_S", 0.3)
 
     async def scenario() -> tuple[int, int]:
         async with radio_kit.open_air() as air:
@@ -154,8 +154,7 @@ def test_a_refused_sensor_is_looked_for_again(
             own, sensor.serial = sensor.serial, "OTHER999"
             await sensor.open()
             async with running(make_settings(air, None, tmp_path, serial=own)) as gateway:
-                worn = gateway._sensors[SENSOR]
-                await kit.eventually(lambda: worn._link is not None and sensor.connection is not None)
+                await kit.eventually(lambda: sensor.connection is not None)
                 await kit.eventually(lambda: sensor.connection is None)
                 before = gateway._status()["sensors"][0]["samples"]
                 sensor.serial = own
