@@ -153,7 +153,7 @@ class _Campaign:
         report = Report(self._plan, judge(self._tapes(), self._server.items()), self._done, settled)
         report.told = self._server.told()
         report.seconds = time.monotonic() - began
-        report.log = self._gateway.last_words(4000)
+        report.log = f"{self._gateway.last_words(4000)}\n{report.told.pop('log', '')}"
         return report
 
     def _tapes(self) -> dict[UUID, Any]:

@@ -29,7 +29,8 @@ class HomeLine:
 
     def __init__(self, port: int, gateway: UUID) -> None:
         self.status: dict[str, Any] = {}
-        self.heard_at = 0.0
+        self._empty_at = 0.0
+        self._read_at: dict[str, float] = {}
         self._gateway = gateway
         self._client = connect(port, "campaign-line", [(status_topic(gateway), 1)], self._message)
 
@@ -51,14 +52,19 @@ class HomeLine:
             self._client.publish(cmd_topic(self._gateway), payload, qos=1)
 
     def hears_of_nothing_left(self, since: float) -> bool:
-        """The gateway has said after `since` (monotonic) that its outbox is empty and no sensor's memory unread."""
-        told = self.status
+        """The gateway has said after `since` (monotonic) that its outbox was empty and each sensor's memory read."""
+        sensors = [sensor["sensor"] for sensor in self.status.get("sensors", [])]
         return (
-            self.heard_at > since
-            and told.get("outbox", {}).get("items") == 0
-            and not any(sensor["behind"] for sensor in told.get("sensors", []))
+            bool(sensors)
+            and self._empty_at > since
+            and all(self._read_at.get(sensor, 0.0) > since for sensor in sensors)
         )
 
     def _message(self, _client: Client, _: object, message: MQTTMessage) -> None:
         self.status = json.loads(message.payload)
-        self.heard_at = time.monotonic()
+        now = time.monotonic()
+        if self.status.get("outbox", {}).get("items") == 0:
+            self._empty_at = now
+        for sensor in self.status.get("sensors", []):
+            if not sensor["behind"]:
+                self._read_at[sensor["sensor"]] = now

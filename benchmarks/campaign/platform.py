@@ -83,7 +83,9 @@ class PlatformServer:
         with self._store.tenant_tx(self.tenant) as tx:
             refused = tx.execute("SELECT count(*) AS n FROM quarantine").fetchone()
         count = None if refused is None else refused["n"]
-        return {"rtm verify": document, "refused by ingest": count, "ok": document["ok"] and count == 0}
+        words = self._standing.children.running["ingest"].last_words(40)
+        ok = document["ok"] and count == 0
+        return {"rtm verify": document, "refused by ingest": count, "ok": ok, "log": words}
 
     def _enrol(self, sensors: int) -> tuple[UUID, UUID, list[UUID]]:
         since = datetime.now(UTC) - timedelta(days=1)

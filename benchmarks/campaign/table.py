@@ -26,7 +26,7 @@ def table(report: Report) -> str:
         ("gaps reported (samples)", f"{v.gaps_reported} ({v.gap_samples_reported})"),
         ("gaps that differ", v.gaps_different),
         ("ends of boots nobody could know", v.gaps_unknowable),
-        *((name, value) for name, value in report.told.items() if name != "ok"),
+        *((name, value) for name, value in report.told.items() if name not in ("ok", "log")),
         ("all settled", "yes" if report.settled else "no"),
         ("wall, s", f"{report.seconds:.0f}"),
         ("verdict", "nothing lost, nothing doubled, every gap told" if report.ok else "FAILED"),
