@@ -23,6 +23,7 @@ from typing import cast
 
 from bumble import core, hci, ll
 from bumble.controller import Connection, Controller
+from bumble.host import Host
 from bumble.link import LocalLink
 
 logger = logging.getLogger(__name__)
@@ -109,6 +110,20 @@ class SimController(Controller):
                 self.link.lose_peer(connection)
         self.le_connections.clear()
 
+    # bumble writes out every packet, in colours, for a log that is off: more than half of a busy room's time.
+
+    def on_hci_packet(self, packet: hci.HCI_Packet) -> None:
+        """From the host; data on the short way."""
+        if isinstance(packet, hci.HCI_AclDataPacket):
+            self.on_hci_acl_data_packet(packet)
+        else:
+            super().on_hci_packet(packet)
+
+    def send_hci_packet(self, packet: hci.HCI_Packet) -> None:
+        """To the host."""
+        if self.host:
+            asyncio.get_running_loop().call_soon(self.host.on_packet, bytes(packet))
+
     def on_hci_acl_data_packet(self, packet: hci.HCI_AclDataPacket) -> None:
         if not isinstance(self.link, SimLink) or self.link.conditions is None:
             super().on_hci_acl_data_packet(packet)
@@ -127,6 +142,26 @@ class SimController(Controller):
                     connection_handles=[connection.handle], num_completed_packets=[packets]
                 )
             )
+
+
+class SimHost(Host):
+    """bumble's host without the writing out of packets."""
+
+    def on_hci_packet(self, packet: hci.HCI_Packet) -> None:
+        """From the controller."""
+        if isinstance(packet, hci.HCI_Event):
+            self.on_hci_event_packet(packet)
+        elif isinstance(packet, hci.HCI_AclDataPacket):
+            self.on_hci_acl_data_packet(packet)
+        else:
+            super().on_hci_packet(packet)
+
+    def send_hci_packet(self, packet: hci.HCI_Packet) -> None:
+        """To the controller."""
+        if self.snooper is not None:
+            super().send_hci_packet(packet)
+        elif self.hci_sink is not None:
+            self.hci_sink.on_packet(bytes(packet))
 
 
 class SimLink(LocalLink):

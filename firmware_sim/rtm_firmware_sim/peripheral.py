@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from bumble import hci
+from bumble.att import ATT_Handle_Value_Notification
 from bumble.core import UUID, AdvertisingData
 from bumble.device import Connection, Device, DeviceConfiguration
 from bumble.gatt import (
@@ -26,7 +27,7 @@ from bumble.pairing import PairingConfig, PairingDelegate
 from bumble.transport.common import AsyncPipeSink
 
 from rtm_firmware_sim.errors import SimulatorError
-from rtm_firmware_sim.link import SimController, SimLink
+from rtm_firmware_sim.link import SimController, SimHost, SimLink
 
 logger = logging.getLogger(__name__)
 
@@ -123,11 +124,11 @@ class Peripheral:
         """Switch on in a virtual room."""
         self._link = link
         controller = SimController(self.name, link=link)
-        await self._switch_on(Host(controller, AsyncPipeSink(controller)))
+        await self._switch_on(SimHost(controller, AsyncPipeSink(controller)))
 
     async def power_on_with(self, source: Any, sink: Any) -> None:
         """Switch on behind a real controller (a bumble transport's source and sink)."""
-        await self._switch_on(Host(source, sink))
+        await self._switch_on(SimHost(source, sink))
 
     async def _switch_on(self, host: Host) -> None:
         configuration = DeviceConfiguration(
@@ -259,7 +260,10 @@ class Peripheral:
         server = self.device.gatt_server
         wanted = server.read_cccd(connection, characteristic)[0]
         if wanted & 1:
-            await server.notify_subscriber(connection, characteristic, value)
+            told = ATT_Handle_Value_Notification(
+                attribute_handle=characteristic.handle, attribute_value=value[: connection.att_mtu - 3]
+            )
+            server.send_gatt_pdu(connection, bytes(told))
         elif wanted & 2:
             await server.indicate_subscriber(connection, characteristic, value)
         queue = self.device.host.le_acl_packet_queue
