@@ -453,10 +453,11 @@ def test_one_seed_gives_the_same_bytes(
             await asyncio.sleep(pause)
             box = await client.subscribe(data)
             await client.write(door, start)
+            await until(lambda: len(b"".join(box)) > 500)
             await asyncio.sleep(0.4)
             runs.append(b"".join(box))
 
     play(scene(0.0))
     play(scene(0.13))
-    assert len(runs[0]) > 500
-    assert runs[0] == runs[1]
+    both = min(map(len, runs))  # how much has come by now is the machine's affair
+    assert runs[0][:both] == runs[1][:both]
