@@ -85,7 +85,7 @@ class Stages:
     async def pair(self) -> Outcome:
         """Bonded on both sides, encrypted by LE Secure Connections; the gateway is bluetoothd's only agent."""
         link = self.sensor.connection
-        info = await output_of("bluetoothctl", "info", self.address)
+        info = await output_of("bluetoothctl", "info", self.address, timeout_s=PATIENCE_S)
         bonded = "Paired: yes" in info and "Bonded: yes" in info
         encrypted, secure = link is not None and link.is_encrypted, link is not None and link.sc
         words = [f"{'' if bonded else 'not '}bonded", f"{'' if encrypted else 'not '}encrypted"]
