@@ -16,7 +16,7 @@ from deploy.bluez_vm.image import BluezVmError, Disks, prepare
 from deploy.bluez_vm.result import read, table
 
 LONGEST_S = 3600.0
-"""The stages take some five minutes emulated, half an hour beside other work; a guest that hangs is ended after this."""
+"""The stages take some five minutes emulated, half an hour beside other work. A guest that hangs is ended then."""
 MEMORY_MB = 1024
 
 
