@@ -21,6 +21,8 @@ from rtm_server.web.billing import claims_endpoints as claims
 from rtm_server.web.billing import corrections_page as corrections
 from rtm_server.web.billing import endpoints as billing
 from rtm_server.web.billing import line_endpoints as claim_line
+from rtm_server.web.enrolment import devices, record
+from rtm_server.web.enrolment import endpoints as enrolment
 from rtm_server.web.guard import Guard
 from rtm_server.web.identity import endpoints as identity
 from rtm_server.web.identity.passwords import Passwords
@@ -81,6 +83,9 @@ def create_app(
         health,
         identity,
         worklist,
+        enrolment,
+        devices,
+        record,
         patient,
         today,
         practice,

@@ -31,6 +31,7 @@ class Action(StrEnum):
     HOME = "home"
     PATIENT_READ = "patient_read"
     PATIENT_WRITE = "patient_write"
+    ENROL = "enrol"
     OWN_DAY = "own_day"
     BILLING_READ = "billing_read"
     BILLING_RELEASE = "billing_release"
@@ -48,7 +49,7 @@ class Actor:
 
 
 _ALLOWED: dict[Role, frozenset[Action]] = {
-    Role.THERAPIST: frozenset({Action.HOME, Action.PATIENT_READ, Action.PATIENT_WRITE}),
+    Role.THERAPIST: frozenset({Action.HOME, Action.PATIENT_READ, Action.PATIENT_WRITE, Action.ENROL}),
     Role.PATIENT: frozenset({Action.HOME, Action.OWN_DAY}),
     Role.BILLING: frozenset({Action.HOME, Action.BILLING_READ, Action.BILLING_RELEASE}),
 }

@@ -93,7 +93,7 @@ def test_a_role_can_do_its_own_things_only(role: Role) -> None:
     assert (
         allowed
         == {
-            Role.THERAPIST: {Action.PATIENT_READ, Action.PATIENT_WRITE},
+            Role.THERAPIST: {Action.PATIENT_READ, Action.PATIENT_WRITE, Action.ENROL},
             Role.PATIENT: {Action.OWN_DAY},
             Role.BILLING: {Action.BILLING_READ, Action.BILLING_RELEASE},
         }[role]

@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from rtm_server.analyses import set_aside
 from rtm_server.web import clinic, trail
+from rtm_server.web.enrolment.fields import EXERCISE_CHOICES
 from rtm_server.web.errors import ConflictError, InvalidError, PageError
 from rtm_server.web.patient import plan, repository, session, time_log
 from rtm_server.web.patient.angle import series
@@ -134,6 +135,40 @@ def change_plan(
     return RedirectResponse(f"/p/{patient}?note=plan#main", status_code=303)
 
 
+@router.post("/p/{patient}/plan/add")
+@allow(Action.PATIENT_WRITE)
+def add_to_plan(
+    request: Request, svc: Svc, who: Who, patient: UUID, form: Annotated[PlanForm, Form()]
+) -> Response:
+    """One more exercise from a day on."""
+    try:
+        with svc.store.tenant_tx(who.tenant) as tx:
+            item = clinic.episode_of(svc.store, tx, who.tenant, patient)
+            dose = plan.checked(form.exercise, form.sets, form.amount, form.effective, item.today(svc.now()))
+            said = plan.add(tx, who, item.episode, dose)
+            trail.note(tx, who, "plan_added", patient, {"exercise": dose.exercise, "dose": said})
+    except InvalidError as problem:
+        return _page(request, svc, who, patient, problem=problem, form={"new_exercise": form.exercise})
+    return RedirectResponse(f"/p/{patient}?note=plan#main", status_code=303)
+
+
+@router.post("/p/{patient}/plan/end")
+@allow(Action.PATIENT_WRITE)
+def end_of_plan(
+    request: Request, svc: Svc, who: Who, patient: UUID, form: Annotated[PlanForm, Form()]
+) -> Response:
+    """Stop an exercise from a day on."""
+    try:
+        with svc.store.tenant_tx(who.tenant) as tx:
+            item = clinic.episode_of(svc.store, tx, who.tenant, patient)
+            dose = plan.checked(form.exercise, form.sets, form.amount, form.effective, item.today(svc.now()))
+            plan.end(tx, who, item.episode, dose)
+            trail.note(tx, who, "plan_ended", patient, {"exercise": dose.exercise})
+    except InvalidError as problem:
+        return _page(request, svc, who, patient, problem=problem, form={"exercise": form.exercise})
+    return RedirectResponse(f"/p/{patient}?note=plan#main", status_code=303)
+
+
 @router.get("/p/{patient}/s/{recording}")
 @allow(Action.PATIENT_READ)
 def show_session(
@@ -203,7 +238,15 @@ def _page(
         trail.note(tx, who, "patient_read", patient)
     written = next((e for e in page.time if str(e.entry) == logged and not e.superseded), None)
     ended = now.astimezone(ZoneInfo(at.zone)).strftime("%Y-%m-%dT%H:%M")
-    empty = {"activity": "phone", "minutes": "", "ended": ended, "note": "", "idle": "", "exercise": ""}
+    empty = {
+        "activity": "phone",
+        "minutes": "",
+        "ended": ended,
+        "note": "",
+        "idle": "",
+        "exercise": "",
+        "new_exercise": "",
+    }
     values = {
         "page": page,
         "clinic_zone": at.zone,
@@ -211,6 +254,7 @@ def _page(
         "note": note,
         "error": None if problem is None else problem.sentence,
         "form": {**empty, **(form or {})},
+        "exercises": EXERCISE_CHOICES,
         "activities": [(key, words) for key, (words, _, _) in time_log.ACTIVITIES.items()],
         "more_sessions": not all_sessions and len(page.sessions) >= repository.SESSIONS_SHOWN,
     }

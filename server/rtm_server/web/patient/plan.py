@@ -8,9 +8,11 @@ from datetime import date, timedelta
 from uuid import UUID, uuid4
 
 from rtm_server.store import Tx
+from rtm_server.web.enrolment import enrolling
 from rtm_server.web.errors import InvalidError, NotFoundError
 from rtm_server.web.policy import Actor
 from rtm_server.web.wording import plural
+from rtm_signal.catalogue import EXERCISES
 
 _LINE = """
 SELECT prescription_id, repetitions, holds, minutes, valid_from FROM prescription
@@ -25,6 +27,11 @@ WHERE tenant_id = %(tenant)s AND episode_id = %(episode)s AND exercise = %(exerc
 """
 _END = """
 UPDATE prescription SET valid_to = %(last)s WHERE tenant_id = %(tenant)s AND prescription_id = %(line)s
+"""
+_ADD = """
+SELECT 1 FROM prescription
+WHERE tenant_id = %(tenant)s AND episode_id = %(episode)s AND exercise = %(exercise)s
+  AND (valid_to IS NULL OR (valid_to >= %(effective)s AND valid_to >= valid_from))
 """
 _NEW = """
 INSERT INTO prescription (tenant_id, prescription_id, episode_id, exercise, sets, repetitions, holds, hold_s,
@@ -93,3 +100,31 @@ def change(tx: Tx, who: Actor, episode: UUID, dose: NewDose) -> str:
     tx.execute(_NEW, values)
     tx.execute(_END, values)
     return f"{plural(dose.sets, 'set')} of {dose.amount:g}"
+
+
+def add(tx: Tx, who: Actor, episode: UUID, dose: NewDose) -> str:
+    """Put one more exercise of the catalogue on the plan; returns it in words."""
+    if dose.exercise not in EXERCISES:
+        raise InvalidError("Choose an exercise of the list.")
+    scope = {"tenant": who.tenant, "episode": episode, "exercise": dose.exercise, "effective": dose.effective}
+    if tx.execute(_ADD, scope).fetchone() is not None:
+        raise InvalidError("This exercise is on the plan already: change its dose.")
+    line = enrolling.Dose(dose.exercise, dose.sets, dose.amount)
+    if line.unit != "minutes" and dose.amount != int(dose.amount):
+        raise InvalidError(f"Give {line.unit} as a whole number.")
+    enrolling.prescribe(tx, who, episode, line, dose.effective)
+    return f"{dose.sets} x {dose.amount:g} {line.unit}"
+
+
+def end(tx: Tx, who: Actor, episode: UUID, dose: NewDose) -> None:
+    """Stop an exercise from a day on. The past keeps its plan."""
+    scope = {"tenant": who.tenant, "episode": episode, "exercise": dose.exercise, "effective": dose.effective}
+    line = tx.execute(_LINE, scope).fetchone()
+    if line is None:
+        raise NotFoundError
+    if tx.execute(_LATER, scope).fetchone() is not None:
+        raise InvalidError(
+            "A later change of this exercise is planned already. Choose its day or a later one."
+        )
+    last = dose.effective - timedelta(days=1)
+    tx.execute(_END, {"tenant": who.tenant, "line": line["prescription_id"], "last": last})

@@ -9,6 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from rtm_server.enrol import user_name
+from rtm_server.home_status import warnings_of
 from rtm_server.store import Store, Tx
 from rtm_server.web import adherence, clinic
 from rtm_server.web.charts import Clock, Mark, Point
@@ -117,6 +118,7 @@ def load(
         adherence_month=mean_adherence(facts, today - timedelta(days=29), today - timedelta(days=1)),
         today=today,
         as_of=now,
+        home_warnings=[w for w in warnings_of(tx, at.tenant, item.episode, now) if w.ended_at is None],
     )
 
 

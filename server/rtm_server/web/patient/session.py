@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from rtm_server.enrol import user_name
 from rtm_server.store import Store, Tx
+from rtm_server.wearables import link_note
 from rtm_server.web import clinic
 from rtm_server.web.clinic import Clinic
 from rtm_server.web.errors import ConflictError, NotFoundError
@@ -96,7 +97,7 @@ def _repetitions(result: Mapping[str, Any]) -> list[Repetition]:
 
 
 def _device(row: Mapping[str, Any]) -> str:
-    parts = [row["placement"].replace("_", " "), row["profile"], row["serial"]]
+    parts = [row["placement"].replace("_", " "), row["profile"], row["serial"], link_note(row["profile"])]
     return ", ".join(part for part in parts if part) + (" (simulated)" if row["simulated"] else "")
 
 

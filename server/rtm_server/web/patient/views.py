@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
+from rtm_server.home_status import HomeWarning
 from rtm_server.web.charts import Clock, Mark, Point
 from rtm_server.web.wording import plural, whole
 from rtm_server.web.worklist.rules import Reason
@@ -148,6 +149,7 @@ class PatientPage:
     adherence_month: float | None
     today: date
     as_of: datetime
+    home_warnings: Sequence[HomeWarning] = ()
 
     @property
     def trend_label(self) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from psycopg.types.json import Jsonb
 from starlette.responses import RedirectResponse, Response
 
@@ -19,13 +19,13 @@ from rtm_server.web import trail
 from rtm_server.web.errors import ConflictError, InvalidError, NotFoundError, PageError
 from rtm_server.web.forms import fields
 from rtm_server.web.forms.fields import Group
+from rtm_server.web.forms.typed import Form
 from rtm_server.web.policy import Action, allow
 from rtm_server.web.practice.fields import account_groups, practice_groups
 from rtm_server.web.services import Services, Svc, Who
 
 router = APIRouter()
 
-MOST_FIELDS = 400
 STATE = "state"  # the form's hidden field: which state of the file it was made from
 SAVED = "Saved. Claims that waited for it can go now."
 
@@ -33,15 +33,6 @@ _THERAPISTS = """
 SELECT user_id, name_enc FROM app_user
 WHERE tenant_id = %s AND role = 'therapist' AND disabled_at IS NULL ORDER BY created_at, user_id
 """
-
-
-async def typed(request: Request) -> dict[str, str]:
-    """The form's text fields; the guard has bounded its size."""
-    found = await request.form(max_fields=MOST_FIELDS, max_files=0)
-    return {name: value for name, value in found.items() if isinstance(value, str)}
-
-
-Form = Annotated[dict[str, str], Depends(typed)]
 
 
 @router.get("/billing/practice")
