@@ -21,6 +21,7 @@ from rtm_signal.catalogue import GENERIC, Exercise
 from rtm_signal.features import Motion
 from rtm_signal.movement import FoundSet, Movement, likeness, same_axes, scale_of, weigh
 from rtm_signal.recording import FloatArray
+from rtm_signal.repetitions_halves import halves_beside
 from rtm_signal.repetitions_tiling import PHASES, Bank, agreement, at_steps, bank, cycles, tile
 from rtm_signal.segmentation import is_moving
 from rtm_signal.self_similarity import resembles, walking
@@ -34,6 +35,10 @@ _LEAST_LIKE = 0.6
 _ROUNDS = 3
 _LEAST_AGREEMENT = 0.7
 """Correlation with the median repetition below which one is other movement."""
+_SURE = 0.85
+"""Correlation with the template from which one is surely of it."""
+_DOUBTS = 6.0
+"""Where repetitions agree well, one that falls short by so many times as much as the usual one is not of them."""
 _SAME_POSTURE = np.cos(np.radians(40.0))
 """Between the mean vertical of one repetition and the usual one: a partial one differs by half its excursion,
 another posture by 90 degrees."""
@@ -53,8 +58,8 @@ _USUAL_REST = 0.5
 """Rest between two repetitions, as a share of one, up to which they follow each other."""
 _NEARLY, _CLEARLY = 0.88, 1.5
 """A movement of a clearly shorter period in the same place is preferred where its score is nearly as good."""
-_LEFT_OVER = 0.4
-"""What a repetition's worth of movement left over beside the set costs."""
+_HALVES = 0.6
+"""What half a repetition left over at both ends of a set costs."""
 _ROW_S, _ROW = 2.0, 1.0
 """A rest longer than this, and than so many repetitions, begins another row of repetitions."""
 _UNLIKE = 0.55
@@ -123,6 +128,11 @@ def find_prescribed(
     for share in (2, 3):
         if best is not None and best.movement.duration_s / share > 0.8 * prior.shortest_s:
             runs += follow(best.movement.duration_s / share)
+    # The other reading of the best one: what was taken for a base may be a turning point.
+    if best is not None:
+        grid = _Grid.of(motion, signal, moving, gait, best.movement.duration_s, scale[0])
+        other = np.roll(best.movement.template, PHASES // 2, axis=0)
+        runs.append(_run(grid, other, scale, prior, known))
     for kind in known:
         grid = _Grid.of(motion, signal, moving, gait, kind.duration_s, scale[0])
         runs.append(_run(grid, kind.template, scale, prior, known))
@@ -227,7 +237,7 @@ def _run(
     edges = np.zeros((0, 2), np.int64)
     for _ in range(_ROUNDS):
         edges = tile(grid.stretches, template)
-        edges = edges[_alike(grid, edges)] if len(edges) > 1 else edges
+        edges = edges[_alike(grid, edges, template)] if len(edges) > 1 else edges
         if len(edges) < 2:
             return None
         template = cycles(grid.signal, edges[:, 0], edges[:, 1] - edges[:, 0]).mean(axis=0)
@@ -264,29 +274,29 @@ def _walked(grid: _Grid, edges: NDArray[np.int64]) -> float:
 def _begins_at_base(grid: _Grid, edges: NDArray[np.int64], prior: Prior) -> float:
     """Whether the repetitions begin and end at their base rather than at their turning point.
 
-    Before the first and after the last one nothing of the movement is left over. Where it begins bent, going
-    there is, and the patient rests longer between two of them than at the turning point.
+    Read half a cycle late, a row has half a repetition left over at either end. Where the exercise begins bent,
+    going there and coming back are left over, and the patient rests longer between two than at the turning point.
     """
-    reach, moving = round(0.6 * float(np.median(edges[:, 1] - edges[:, 0]))), grid.stretches.moving
-    weight = 1.0
-    if not prior.begins_bent:  # else going there is left over
-        left = moving[max(0, edges[0, 0] - reach) : edges[0, 0]].sum()
-        left += moving[edges[-1, 1] + 1 : edges[-1, 1] + 1 + reach].sum()
-        usual = float(np.median([moving[a:b].sum() for a, b in edges]))
-        weight = 1 / (1 + _LEFT_OVER * float(left) / max(usual, 1.0))
     if not prior.begins_bent:
-        return weight
+        return 1 - _HALVES * halves_beside(grid.signal, _rows(grid, edges), rest=0)
+    halves = halves_beside(grid.signal, _rows(grid, edges), rest=PHASES // 2)
     speed = np.asarray(np.convolve(_speed(grid), np.ones(5) / 5, mode="same"))
     ends = float(np.mean(speed[np.clip(edges, 0, len(speed) - 1)]))
     middles = float(np.mean([speed[a + (b - a) // 4 : b - (b - a) // 4 + 1].min() for a, b in edges]))
-    return weight * float(np.sqrt(0.5 + middles / max(ends + middles, 1e-9)))
+    weight = float(np.sqrt(0.5 + middles / max(ends + middles, 1e-9)))
+    return weight * (1 - _HALVES * (1 - halves))
+
+
+def _rows(grid: _Grid, edges: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """The repetitions of each row, those that follow each other."""
+    gap = (edges[1:, 0] - edges[:-1, 1]) * grid.step
+    usual = float(np.median(edges[:, 1] - edges[:, 0])) * grid.step
+    return np.split(edges, np.flatnonzero(gap > max(_ROW_S, _ROW * usual)) + 1)
 
 
 def _of_one_place(grid: _Grid, edges: NDArray[np.int64], prior: Prior) -> NDArray[np.int64]:
     """Without the rows of repetitions that are alike in course but of another size: walking beside a march."""
-    gap = (edges[1:, 0] - edges[:-1, 1]) * grid.step
-    usual = float(np.median(edges[:, 1] - edges[:, 0])) * grid.step
-    rows = np.split(edges, np.flatnonzero(gap > max(_ROW_S, _ROW * usual)) + 1)
+    rows = _rows(grid, edges)
     weight = [_evidence(grid, row, prior) for row in rows]
     main = rows[int(np.argmax(weight))]
     size, kept = _excursion(grid, main), []
@@ -300,9 +310,17 @@ def _of_one_place(grid: _Grid, edges: NDArray[np.int64], prior: Prior) -> NDArra
     return np.concatenate(kept)
 
 
-def _alike(grid: _Grid, edges: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(k,) whether each repetition is like the usual one in its course and in its posture."""
-    alike = agreement(grid.signal, edges) > _LEAST_AGREEMENT
+def _alike(grid: _Grid, edges: NDArray[np.int64], template: FloatArray) -> NDArray[np.bool_]:
+    """(k,) whether each repetition is like the usual one in its course and in its posture.
+
+    What is usual is said by those most like the template: walking may outnumber the exercise.
+    """
+    shapes = cycles(grid.signal, edges[:, 0], edges[:, 1] - edges[:, 0])
+    like = _correlation(shapes, template)
+    sure = like > min(_SURE, float(np.sort(like)[-2]))
+    agree = _correlation(shapes, np.median(shapes[sure], axis=0))
+    doubt = 1 - float(np.median(agree[sure]))
+    alike = agree > np.clip(1 - _DOUBTS * doubt, _LEAST_AGREEMENT, _SURE)
     posture = grid.motion.posture
     at = np.round(edges * grid.step * grid.motion.rate_hz).astype(np.int64)
     sums = np.cumsum(np.concatenate([np.zeros((1, posture.shape[1])), posture]), axis=0)
@@ -314,6 +332,13 @@ def _alike(grid: _Grid, edges: NDArray[np.int64]) -> NDArray[np.bool_]:
         size = np.linalg.norm(up, axis=1) * np.linalg.norm(usual)
         alike &= up @ usual > _SAME_POSTURE * size
     return np.asarray(alike)
+
+
+def _correlation(shapes: FloatArray, usual: FloatArray) -> FloatArray:
+    """(k,) of each of `shapes` (k, PHASES, F) with `usual` (PHASES, F)."""
+    along = np.einsum("skf,kf->s", shapes, usual)
+    size = np.sqrt(np.einsum("skf,skf->s", shapes, shapes) * float((usual**2).sum()))
+    return np.asarray(along / np.maximum(size, 1e-12))
 
 
 def _excursion(grid: _Grid, edges: NDArray[np.int64]) -> float:
