@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 _TASK = """
 SELECT r.data_version, r.exercise, r.zone, r.simulated, r.artefact_reason, r.patient_id, r.episode_id, r.opened_at,
+       coalesce((r.manifest->>'calibration')::boolean, false) AS calibration,
        t.simulated_counts, a.pipeline_version, a.data_version AS analysed_version,
        p.calibration_recording_id, p.calibration_repetitions
 FROM recording r
@@ -48,6 +49,15 @@ SELECT %(tenant)s, %(recording)s, coalesce(max(analysis_no), 0) + 1, %(patient)s
        %(data_version)s, %(exercise)s, %(result)s, %(local_day)s, %(zone)s, %(kind)s, %(doubts)s, %(repetitions)s,
        %(holds)s, %(minutes)s, %(sets)s, %(rom_deg)s, %(first_at)s, %(last_at)s
 FROM analysis WHERE tenant_id = %(tenant)s AND recording_id = %(recording)s
+"""
+
+# The newest calibration of an exercise is the one that recordings analysed from now on are measured against.
+_CALIBRATE = """
+UPDATE prescription p SET calibration_recording_id = %(recording)s, calibration_repetitions = %(repetitions)s
+WHERE p.tenant_id = %(tenant)s AND p.episode_id = %(episode_id)s AND p.exercise = %(exercise)s
+  AND %(opened_at)s::date <= coalesce(p.valid_to, 'infinity')
+  AND NOT EXISTS (SELECT 1 FROM recording n WHERE n.tenant_id = p.tenant_id
+                  AND n.recording_id = p.calibration_recording_id AND n.opened_at > %(opened_at)s)
 """
 
 
@@ -155,6 +165,7 @@ def _save(tx: Tx, tenant: UUID, recording: UUID, task: _Task, result: Analysis) 
             and stored is not None
             and _replayed(tx, tenant, recording, row, stored),
             set_aside=row["artefact_reason"] is not None,
+            calibration=row["calibration"],
         ),
     )
     tx.execute(
@@ -187,6 +198,9 @@ def _save(tx: Tx, tenant: UUID, recording: UUID, task: _Task, result: Analysis) 
         " WHERE tenant_id = %s AND recording_id = %s",
         (None if stored is None else stored.content_sha256, row["data_version"], tenant, recording),
     )
+    if row["calibration"] and result.repetitions:
+        told = {"tenant": tenant, "recording": recording, "repetitions": result.repetitions}
+        tx.execute(_CALIBRATE, told | {each: row[each] for each in ("episode_id", "exercise", "opened_at")})
     days = {day.local_day, None if previous is None else previous["local_day"]} - {None}
     if days:
         rollup.renew(tx, tenant, row["patient_id"], sorted(each for each in days if each is not None))

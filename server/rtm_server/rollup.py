@@ -29,6 +29,7 @@ class Circumstances:
     """What decides, beside the result, whether a recording makes a data day.
 
     imported: history of simulated sensors in the demo's clinic, which is older than its arrival by design.
+    calibration: supervised repetitions that later recordings are measured against, no exercise.
     """
 
     zone: str
@@ -37,6 +38,7 @@ class Circumstances:
     imported: bool
     replayed: bool
     set_aside: bool
+    calibration: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,8 @@ def _doubts(first: datetime | None, of: Circumstances) -> Iterable[str]:
         yield "the same samples were received before under another name"
     if of.set_aside:
         yield "set aside as an artefact"
+    if of.calibration:
+        yield "a calibration, not exercise"
 
 
 def _instant(opened_at: datetime, seconds: float | None) -> datetime | None:

@@ -180,6 +180,7 @@ def make_manifest(
     revision: int = 1,
     recording: UUID | None = None,
     exercise: str | None = "squat",
+    calibration: bool = False,
 ) -> wire.Manifest:
     """The manifest of a recording of the clinic's one sensor."""
     return wire.Manifest(
@@ -203,6 +204,7 @@ def make_manifest(
                 lost=lost,
             ),
         ),
+        calibration=calibration,
     )
 
 
@@ -221,10 +223,17 @@ def send_recording(
     rate_hz: float = 50.0,
     exercise: str | None = "squat",
     received: datetime | None = None,
+    calibration: bool = False,
 ) -> UUID:
     """Commit a whole recording (as ingest does) and return its id."""
     manifest = make_manifest(
-        clinic, opened=opened, boot=boot, last=len(values) - 1, rate_hz=rate_hz, exercise=exercise
+        clinic,
+        opened=opened,
+        boot=boot,
+        last=len(values) - 1,
+        rate_hz=rate_hz,
+        exercise=exercise,
+        calibration=calibration,
     )
     encoded = make_chunks(clinic, values, opened=opened, boot=boot, rate_hz=rate_hz)
     message = make_batch(clinic, *encoded, manifest.to_json())

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rtm_server import analyses, jobs, migrate
+from rtm_server import analyses, enrol, jobs, migrate
 from rtm_server.crypto import MasterKey
 from rtm_server.embedded_postgres import EmbeddedPostgres
 from rtm_server.ingest import commit_group
@@ -94,6 +94,35 @@ def test_late_data_give_a_second_result_and_the_first_stays(clinic: Clinic) -> N
     assert [row["analysis_no"] for row in rows] == [1, 2]
     assert len(daily(clinic)) == 1
     assert daily(clinic)[0]["recordings"] == 1
+
+
+def test_a_calibration_is_no_day_and_the_prescription_is_measured_against_the_newest(clinic: Clinic) -> None:
+    def calibration_of(exercise: str) -> tuple[UUID | None, int | None]:
+        with clinic.store.tenant_tx(clinic.tenant) as tx:
+            row = tx.execute(
+                "SELECT calibration_recording_id, calibration_repetitions FROM prescription WHERE exercise = %s",
+                (exercise,),
+            ).fetchone()
+        assert row is not None
+        return row["calibration_recording_id"], row["calibration_repetitions"]
+
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        for exercise in ("squat", "bridge"):
+            enrol.prescribe(
+                tx, clinic.tenant, clinic.episode, exercise,
+                repetitions=10, valid_from=today(clinic.zone, days_ago=5).date(), by=clinic.therapist,
+            )  # fmt: skip
+    newer = send_recording(clinic, VALUES, opened=today(clinic.zone), boot=1, calibration=True)
+    older = send_recording(
+        clinic, VALUES[::-1], opened=today(clinic.zone, days_ago=2), boot=2, calibration=True
+    )
+    for recording in (newer, older):
+        assert analyses.analyse(clinic.store, clinic.tenant, recording)
+        result = current(clinic, recording)
+        assert (result["kind"], result["doubts"]) == (None, ["a calibration, not exercise"])
+    assert daily(clinic) == []
+    assert calibration_of("squat") == (newer, current(clinic, newer)["repetitions"])
+    assert calibration_of("bridge") == (None, None)
 
 
 def test_two_recordings_of_a_day_are_one_day(clinic: Clinic) -> None:
