@@ -72,6 +72,7 @@ def test_everything_a_reviewer_asks_for(billed: Billed) -> None:
     assert rest["doubts"] == ["the same samples were received before under another name"]
     assert {each["recording"] for each in record["chunks"]} == {each["recording"] for each in counted}
     assert record["device"]["regulatory_basis"] == "test"
+    assert [each["radio_link"] for each in record["device"]["sensors"]] == ["encrypted"]
     assert record["consent"][0]["recorded_by"] == "Thea"
     assert billed.file.pdf.startswith(b"%PDF")
     assert files["audit.pdf"] == billed.file.pdf

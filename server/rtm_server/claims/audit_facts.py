@@ -15,6 +15,7 @@ from rtm_server import audit, enrol, ledger
 from rtm_server.claims import lifecycle
 from rtm_server.claims.errors import ClaimsError
 from rtm_server.store import Store, Tx
+from rtm_server.wearables import link_note
 
 _LINE = """
 SELECT l.*, e.patient_id, e.timezone AS patient_zone, e.started, e.discharged, e.discipline, e.organ_system,
@@ -169,6 +170,7 @@ def _sensors(tx: Tx, tenant: UUID, row: Mapping[str, Any]) -> list[Record]:
         {
             "sensor": str(each["sensor_id"]), "profile": each["profile"], "serial": each["serial"],
             "simulated": each["simulated"], "placement": each["placement"],
+            "radio_link": link_note(each["profile"]) or "encrypted",
             "from": each["assigned_from"].isoformat(),
             "to": None if each["assigned_to"] is None else each["assigned_to"].isoformat(),
         }

@@ -148,13 +148,14 @@ def _basis(record: Mapping[str, Any]) -> Iterable[Flowable]:
         ("Regulatory basis", device["regulatory_basis"] or "not recorded"),
     )
     yield _table(
-        ("Sensor", "Serial", "Worn on", "From", "To", "Kind"),
+        ("Sensor", "Serial", "Worn on", "From", "To", "Kind", "Radio link"),
         (
             [each["profile"], each["serial"] or "-", each["placement"], _when(each["from"]),
-             _when(each["to"]) or "open", "simulated" if each["simulated"] else "real"]
+             _when(each["to"]) or "open", "simulated" if each["simulated"] else "real",
+             each["radio_link"].removeprefix("radio link ")]
             for each in device["sensors"]
         ),
-        (1.1, 1.0, 0.9, 1.7, 1.5, 0.8),
+        (1.0, 0.9, 0.8, 1.45, 1.3, 0.7, 0.85),
     )  # fmt: skip
 
 
