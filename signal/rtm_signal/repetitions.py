@@ -197,7 +197,8 @@ def learn(
     if len(calibration.t) < 8 or not moving.any():
         return ()
     if prior is not None and nominal != 1:
-        sets = find_prescribed(calibration, prior, nominal=nominal)
+        # Of walking nobody counts the strides that are shown.
+        sets = find_prescribed(calibration, prior, nominal=None if prior.gait else nominal)
         if sets:
             return () if not prior.gait and _walked(calibration, sets) else (sets[0].movement,)
     spans = _with_margin(bouts(calibration), calibration)

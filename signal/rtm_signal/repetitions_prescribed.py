@@ -60,6 +60,8 @@ _NEARLY, _CLEARLY = 0.88, 1.5
 """A movement of a clearly shorter period in the same place is preferred where its score is nearly as good."""
 _HALVES = 0.6
 """What half a repetition left over at both ends of a set costs."""
+_LATE = 0.5
+"""From here on the reading half a cycle earlier is tried too."""
 _ROW_S, _ROW = 2.0, 1.0
 """A rest longer than this, and than so many repetitions, begins another row of repetitions."""
 _UNLIKE = 0.55
@@ -68,6 +70,8 @@ _FEW, _MANY = 2, 3
 """A lone likeness far from a set is chance."""
 _PARTED_S, _PARTED = 8.0, 2.5
 """A rest longer than this, and than so many repetitions, parts two sets."""
+_ON_THE_WAY = 0.4
+"""Of the longest walk: where walking is the exercise, a shorter one is the way to it or back."""
 _TRANSIT_S = 6.0
 """Going into a hold and out of it."""
 
@@ -99,13 +103,14 @@ def prior_of(entry: Exercise) -> Prior | None:
 @dataclass(frozen=True, slots=True)
 class _Run:
     """The repetitions of one movement in all of the recording. start, end: (k,) s; score: how much it looks
-    like the exercise."""
+    like the exercise; late: 0..1, how much as if read half a cycle late."""
 
     start: FloatArray
     end: FloatArray
     movement: Movement
     fit: float
     score: float
+    late: float
 
 
 def find_prescribed(
@@ -128,16 +133,11 @@ def find_prescribed(
     for share in (2, 3):
         if best is not None and best.movement.duration_s / share > 0.8 * prior.shortest_s:
             runs += follow(best.movement.duration_s / share)
-    # The other reading of the best one: what was taken for a base may be a turning point.
-    if best is not None:
-        grid = _Grid.of(motion, signal, moving, gait, best.movement.duration_s, scale[0])
-        other = np.roll(best.movement.template, PHASES // 2, axis=0)
-        runs.append(_run(grid, other, scale, prior, known))
     for kind in known:
         grid = _Grid.of(motion, signal, moving, gait, kind.duration_s, scale[0])
         runs.append(_run(grid, kind.template, scale, prior, known))
     best = _chosen([r for r in runs if r is not None], nominal)
-    return [] if best is None else _sets(best)
+    return [] if best is None else _sets(best, prior)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +211,9 @@ def _followed(
         template = cycles(grid.signal, at[:1], np.array([PHASES]))[0]
         turns = [np.roll(template, k, axis=0) for k in range(0, PHASES, PHASES // (4 if prior.held else 2))]
         runs = [run for one in turns if (run := _run(grid, one, scale, prior, known)) is not None]
+        # What was taken for a base may be a turning point.
+        other = [np.roll(run.movement.template, PHASES // 2, axis=0) for run in runs if run.late > _LATE]
+        runs += [run for one in other if (run := _run(grid, one, scale, prior, known)) is not None]
         out += runs
         taken = np.zeros(len(alike), dtype=bool)
         taken[max(0, place - 2 * PHASES) : place + 2 * PHASES] = True
@@ -251,7 +254,8 @@ def _run(
     if known:
         axes = max(same_axes(movement, kind) for kind in known)
         score *= axes + max(likeness(movement, kind) for kind in known)
-    return _Run(seconds[:, 0], np.minimum(seconds[:, 1], grid.motion.t[-1]), movement, fit, score)
+    late = _late(grid, edges, prior)
+    return _Run(seconds[:, 0], np.minimum(seconds[:, 1], grid.motion.t[-1]), movement, fit, score, late)
 
 
 def _evidence(grid: _Grid, edges: NDArray[np.int64], prior: Prior) -> float:
@@ -274,17 +278,24 @@ def _walked(grid: _Grid, edges: NDArray[np.int64]) -> float:
 def _begins_at_base(grid: _Grid, edges: NDArray[np.int64], prior: Prior) -> float:
     """Whether the repetitions begin and end at their base rather than at their turning point.
 
-    Read half a cycle late, a row has half a repetition left over at either end. Where the exercise begins bent,
-    going there and coming back are left over, and the patient rests longer between two than at the turning point.
+    Where the exercise begins bent the patient also rests longer between two than at the turning point.
     """
+    weight = 1 - _HALVES * _late(grid, edges, prior)
     if not prior.begins_bent:
-        return 1 - _HALVES * halves_beside(grid.signal, _rows(grid, edges), rest=0)
-    halves = halves_beside(grid.signal, _rows(grid, edges), rest=PHASES // 2)
+        return weight
     speed = np.asarray(np.convolve(_speed(grid), np.ones(5) / 5, mode="same"))
     ends = float(np.mean(speed[np.clip(edges, 0, len(speed) - 1)]))
     middles = float(np.mean([speed[a + (b - a) // 4 : b - (b - a) // 4 + 1].min() for a, b in edges]))
-    weight = float(np.sqrt(0.5 + middles / max(ends + middles, 1e-9)))
-    return weight * (1 - _HALVES * (1 - halves))
+    return weight * float(np.sqrt(0.5 + middles / max(ends + middles, 1e-9)))
+
+
+def _late(grid: _Grid, edges: NDArray[np.int64], prior: Prior) -> float:
+    """0..1, how much some repetitions look as if read half a cycle late: half of one is left over on either side.
+
+    Where the exercise begins bent, going there and coming back are left over beside the true ones.
+    """
+    halves = halves_beside(grid.signal, _rows(grid, edges), PHASES // 2 if prior.begins_bent else 0)
+    return 1 - halves if prior.begins_bent else halves
 
 
 def _rows(grid: _Grid, edges: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -374,11 +385,15 @@ def _chosen(runs: Sequence[_Run], nominal: int | None) -> _Run | None:
     return best
 
 
-def _sets(run: _Run) -> list[FoundSet]:
-    """A run parted at its long rests."""
-    rest = run.start[1:] - run.end[:-1]
-    parted = np.flatnonzero(rest > max(_PARTED_S, _PARTED * run.movement.duration_s)) + 1
+def _sets(run: _Run, prior: Prior) -> list[FoundSet]:
+    """A run parted at its long rests; where walking is the exercise, without the few steps on the way to it."""
+    rest, usual = run.start[1:] - run.end[:-1], run.movement.duration_s
+    least = max(_ROW_S, _ROW * usual) if prior.gait else max(_PARTED_S, _PARTED * usual)
+    parts = np.split(np.arange(len(run.start)), np.flatnonzero(rest > least) + 1)
+    lasting = [float(run.end[part[-1]] - run.start[part[0]]) for part in parts]
+    shortest = _ON_THE_WAY * max(lasting) if prior.gait else 0.0
     return [
         FoundSet(run.start[part], run.end[part], run.movement, run.fit, run.fit, float(len(part)))
-        for part in np.split(np.arange(len(run.start)), parted)
+        for part, seconds in zip(parts, lasting, strict=True)
+        if seconds >= shortest
     ]
