@@ -230,8 +230,8 @@ def _stretch(recording: _Recording, key: StreamKey, lost: Iterable[tuple[int, in
         earlier = next(
             (known for other, known in recording.shares.items() if _began_before(other, key)), None
         )
-        if share is not None and first == share.end:
-            share.end = end
+        if share is not None and share.first <= first <= share.end:  # what was seen may not have been stored
+            share.end = max(share.end, end)
         elif share is None and first == 0 and earlier is not None:
             recording.shares[key] = _Share(earlier.placement, first, end)
 
