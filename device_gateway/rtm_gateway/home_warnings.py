@@ -77,7 +77,10 @@ class HomeWarnings:
         place = sensor.placement.replace("_", " ")
         if event.kind is Event.CONNECTED:
             self._say(sensor, "refused", None)
-        elif event.kind is Event.REFUSED:
+        elif event.kind is Event.RATE:
+            what = f"The sensor on your {place} measures at another speed than it should. Please tell your clinic."
+            self._say(sensor, "rate", what)
+        elif event.kind is Event.REFUSED and (sensor.sensor, "rate") not in self._said:
             self._say(sensor, "refused", f"The sensor found for your {place} may be somebody else's.")
         elif event.kind is Event.BATTERY and event.value is not None:
             low = event.value < BATTERY_LOW
@@ -86,7 +89,7 @@ class HomeWarnings:
             )
 
     def current(self) -> list[dict[str, Any]]:
-        """`sensor` (None where several are meant), `kind` (battery, refused, worn) and `what`, one sentence."""
+        """`sensor` (None where several are meant), `kind` (battery, rate, refused, worn) and `what`, one sentence."""
         said: list[dict[str, Any]] = [
             {"sensor": str(key), "kind": kind, "what": what} for (key, kind), what in self._said.items()
         ]

@@ -40,7 +40,7 @@ from rtm_gateway.drivers.reply import Reply
 from rtm_gateway.link_event import Event, LinkEvent, LinkPolicy, Span
 from rtm_gateway.memory_reader import MemoryReader
 from rtm_gateway.radio import Radio
-from rtm_gateway.rate import RateWatch
+from rtm_gateway.rate import RateWatch, times_follow
 
 __all__ = ["LINK_ERRORS", "Event", "LinkEvent", "LinkPolicy", "SensorLink", "Span", "boots_by_clock"]
 
@@ -104,6 +104,7 @@ class SensorLink:
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
         self._gone = asyncio.Event()
+        self._wrong: WrongDeviceError | None = None
         self._inbox: deque[tuple[str, bytes, int]] = deque()
         self._draining = False
         self._last_data_ns = 0
@@ -261,6 +262,9 @@ class SensorLink:
             await client.start_notify(characteristic, self._receiver(characteristic))
         self._port = port
         self._memory.connected()
+        self._wrong = None
+        for watch in self._rates.values():
+            watch.begin_anew()
         identity = await self.driver.configure(port)
         self._check_identity(identity)
         self.connected = True
@@ -303,6 +307,8 @@ class SensorLink:
         for result in results:
             if isinstance(result, Exception):
                 raise result
+        if self._wrong is not None:
+            raise self._wrong
 
     async def _watch(self) -> None:
         """A half-open link says nothing: silence while streaming ends it."""
@@ -426,8 +432,11 @@ class SensorLink:
             watch = self._rates[block.stream] = RateWatch(spec.rate_hz)
         measured = watch.observe(block)
         if measured is not None:
-            what = f"The sensor sends {measured:.1f} samples a second instead of {watch.promised_hz:g}."
-            self._tell(Event.RATE, what, value=measured)
+            what = f"{measured:.1f} samples a second instead of {watch.promised_hz:g}"
+            self._tell(Event.RATE, f"The sensor sends {what}.", value=measured)
+            if not times_follow(block):
+                self._wrong = WrongDeviceError(f"it sends {what}, and nobody can say when they were taken")
+                self._gone.set()
 
     def _tell(
         self,

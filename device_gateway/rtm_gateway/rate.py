@@ -8,6 +8,8 @@ from rtm_gateway.drivers.driver import Flag, SampleBlock
 
 _WATCH_S: Final = 10.0
 _TOLERANCE: Final = 0.1  # crystals are off by 0.005 %, RC oscillators by 5 %
+_WINDOWS: Final = 2
+"""One window may be short of samples that a radio held back, the next has them."""
 
 
 class RateWatch:
@@ -16,10 +18,15 @@ class RateWatch:
     def __init__(self, promised_hz: float) -> None:
         self.promised_hz = promised_hz
         self._begin: tuple[int, int, float] | None = None
+        self._off = 0
         self._told = False
 
+    def begin_anew(self) -> None:
+        """A new link: what was not sent while there was none says nothing."""
+        self._begin, self._off = None, 0
+
     def observe(self, block: SampleBlock) -> float | None:
-        """The measured rate in Hz, once, when it is not the promised one."""
+        """The measured rate in Hz, once, when it is not the promised one, twice in a row."""
         if block.flags & Flag.FLASH or self._told:
             return None
         now = block.arrival_ns * 1e-9 if block.tick is None else block.tick / block.tick_hz
@@ -31,7 +38,16 @@ class RateWatch:
             return None
         measured = (block.first - self._begin[1]) / elapsed
         self._begin = (block.boot, block.first, now)
-        if abs(measured - self.promised_hz) <= _TOLERANCE * self.promised_hz:
+        off = abs(measured - self.promised_hz) > _TOLERANCE * self.promised_hz
+        self._off = self._off + 1 if off else 0
+        if self._off < _WINDOWS:
             return None
         self._told = True
         return measured
+
+
+def times_follow(block: SampleBlock) -> bool:
+    """Whether a sensor's samples have right times though its rate is wrong: each packet has its stamp, and the
+    index is made from the stamps. An index the sensor counts, or one made from the rate alone, goes wrong with it.
+    """
+    return block.tick is not None and bool(block.flags & Flag.GATEWAY_INDEX)

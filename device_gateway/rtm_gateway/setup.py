@@ -36,6 +36,8 @@ ATTEMPTS: Final = 5
 _LOOK_S: Final = 5.0
 _CONNECT_S: Final = 30.0
 _TICK_S: Final = 0.1
+MOST_SENSORS: Final = 10
+"""That a radio keeps connected at once: five to ten, says who sells them; nobody wears more."""
 
 
 class SetupError(ValueError):
@@ -171,6 +173,11 @@ class _Setup:
             raise SetupError(
                 "No sensor is in range. Wake the sensors, bring them near, and stop `rtm gateway` if it runs:"
                 " a connected sensor cannot be found."
+            )
+        if len(found) > MOST_SENSORS:
+            raise SetupError(
+                f"{len(found)} sensors are in range, more than can be told apart. Switch off those that are not"
+                f" meant, or go where there are {MOST_SENSORS} at most."
             )
         self._nearby = [NearbySensor(*each, self._radio, self._on_block) for each in found]
         self._desk.say(f"Found {_many(len(found), 'sensor')}. Connecting ...")

@@ -18,7 +18,7 @@ from rtm_gateway.drivers.driver import Flag
 from rtm_gateway.drivers.homestretch import HomestretchDriver
 from rtm_gateway.link import Event, LinkEvent, LinkPolicy, SensorLink, boots_by_clock
 from rtm_gateway.radio import Radio, open_radio
-from rtm_gateway.rate import RateWatch
+from rtm_gateway.rate import RateWatch, times_follow
 
 QUICK = LinkPolicy(
     silence_s=1.0,
@@ -251,11 +251,40 @@ def test_a_device_that_lies_about_its_rate_is_named() -> None:
         said.append(watch.observe(block))
     (measured,) = [rate for rate in said if rate is not None]
     assert measured == pytest.approx(52.0, abs=0.2)
+    assert said.index(measured) > 1000, "one window alone may be the radio's"
     honest = RateWatch(52.0)
     assert all(
         honest.observe(SampleBlock("imu", 1, i, values, None, 52.0, i * 19_231_000)) is None
         for i in range(2000)
     )
+
+
+def test_a_sensor_whose_index_lies_is_refused_in_plain_words(radio_kit: SimpleNamespace) -> None:
+    """It says 100 Hz; by its own clock it counts 50 samples a second, so no time of it can be trusted."""
+
+    async def story(owner: Owner, _air: Any, sensor: Any, radio: Radio) -> None:
+        sensor.tick = lambda index: 1000 + index * sensor.TICK_HZ // 50
+        async with linked(owner, sensor, radio) as link:
+            await owner.until(lambda: link.connected and sensor.streaming)
+            for _ in range(60):
+                await sensor.sample(25)
+            await owner.until(lambda: Event.REFUSED in owner.kinds())
+        (event,) = [e for e in owner.events if e.kind is Event.REFUSED]
+        assert event.what == (
+            "This sensor is refused: it sends 50.0 samples a second instead of 100,"
+            " and nobody can say when they were taken."
+        )
+
+    run_with_sensor(radio_kit, story)
+
+
+@pytest.mark.parametrize(
+    ("flags", "tick", "right"),
+    [(Flag.GATEWAY_INDEX, 5, True), (Flag.GATEWAY_INDEX, None, False), (Flag.NONE, 5, False)],
+)
+def test_only_stamps_make_times_follow_the_rate(flags: Flag, tick: int | None, right: bool) -> None:
+    block = SampleBlock("imu", 1, 0, np.zeros((1, 6), np.int16), tick, 1000.0, 0, flags)
+    assert times_follow(block) == right
 
 
 def test_a_stop_does_not_wait_for_a_sensor_that_is_not_there(radio_kit: SimpleNamespace) -> None:

@@ -14,10 +14,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData
 
 from rtm_gateway import setup
+from rtm_gateway.drivers.homestretch import SERVICE
 from rtm_gateway.keys import load_or_create_key
 from rtm_gateway.outbox import Outbox
+from rtm_gateway.radio import BumbleRadio, Found
 from rtm_gateway.settings import GatewaySettings, SensorSettings
 from rtm_gateway.setup import Place, SetupError, places_from
 
@@ -185,6 +189,29 @@ def test_somebody_elses_sensor_is_refused(
 def test_an_empty_room_is_said(radio_kit: SimpleNamespace, tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="No sensor is in range"):
         play(radio_kit, tmp_path, Scene(by_place, []), [Place(WRIST, "wrist")], sensors=0)
+
+
+class Crowd(BumbleRadio):
+    """A radio that hears many sensors and must not be asked to connect to any."""
+
+    async def scan(self, timeout: float = 5.0) -> list[Found]:  # noqa: ARG002 - as the radio names it
+        return [
+            (
+                BLEDevice(f"C0:00:00:00:01:{number:02X}", None, None),
+                AdvertisementData("HS", {}, {}, [SERVICE], None, -60, ()),
+            )
+            for number in range(100)
+        ]
+
+
+def test_a_hundred_advertisers_are_too_many_to_tell_apart(tmp_path: Path) -> None:
+    settings = GatewaySettings(tenant=UUID(int=1), gateway=UUID(int=2), data_dir=tmp_path)
+    scene = Scene(by_place, [])
+    started = setup.run(
+        settings, [Place(WRIST, "wrist")], desk=scene, radio=Crowd("nowhere"), path=tmp_path / "rtm.toml"
+    )
+    with pytest.raises(SetupError, match="100 sensors are in range, more than can be told apart"):
+        asyncio.run(started)
 
 
 def test_what_is_to_be_bound() -> None:

@@ -138,6 +138,16 @@ def test_battery_and_somebody_elses_sensor(outbox: Outbox) -> None:
     assert warnings.current() == []
 
 
+def test_a_sensor_of_another_rate_is_not_called_somebody_elses(outbox: Outbox) -> None:
+    sensor = SensorSettings(sensor=THIGH, placement="left_thigh")
+    warnings = HomeWarnings((sensor,), outbox)
+    warnings.on_event(sensor, said(Event.RATE, 50.0))
+    warnings.on_event(sensor, said(Event.REFUSED))
+    (warning,) = warnings.current()
+    assert warning["kind"] == "rate"
+    assert "left thigh measures at another speed" in warning["what"]
+
+
 def test_a_fault_in_the_looking_costs_no_sample(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
