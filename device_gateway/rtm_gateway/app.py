@@ -110,7 +110,9 @@ class Gateway:
                 broker, settings.gateway, self.outbox, on_command=self._commands.obey, status=self._status
             )
         self._counting = Background("live", limit=_COUNTED_LATE)
-        self._live: Live | None = Live(self._publish_live, background=self._counting.submit)
+        self._live: Live | None = Live(
+            self._publish_live, background=self._counting.submit, clock_of=self._clock_of
+        )
         self._tasks: set[asyncio.Task[Any]] = set()
         self._warnings = HomeWarnings(self._assigned.sensors, self.outbox)
         self._page: StatusPage | None = None
@@ -153,7 +155,10 @@ class Gateway:
         if self._live is None:
             return
         try:
-            self._live.on_block(self.recorder.recording, self.recorder.exercise, sensor.sensor, spec, block)
+            self._live.on_block(
+                self.recorder.recording, self.recorder.exercise, sensor.sensor, spec, block,
+                placement=sensor.placement,
+            )  # fmt: skip
         except Exception:  # whatever is wrong with the counting must not cost a sample
             _log.exception("the live count has failed; it is off until the gateway is started anew")
             self._live = None

@@ -3,7 +3,8 @@
 The same code counts on the server (`rtm_signal`); the server's result corrects this one. A sensor without a
 gyroscope is not counted live; one that sends it as a stream of its own is, a frame later.
 
-The angle takes a tenth of a millisecond and is published at once. Counting learns the movement anew now and then,
+The angle is that of the joint where a sensor is worn on either side of it (`live_joint`), else the tilt of the one
+that counts. It takes a tenth of a millisecond and is published at once. Counting learns the movement anew now and then,
 which takes a sixth of a second of a core: it is done elsewhere (`background`), so that neither the angle nor the
 radio waits for it, and a new count is a message of its own.
 """
@@ -19,6 +20,7 @@ from uuid import UUID
 import numpy as np
 
 from rtm_gateway.drivers.driver import Flag, SampleBlock, StreamSpec
+from rtm_gateway.live_joint import AXES, ClockOf, LiveJoint, no_clock
 from rtm_gateway.motion_join import MotionJoin
 from rtm_signal.catalogue import UnknownExercise
 from rtm_signal.chunk import UNITS
@@ -32,7 +34,8 @@ BLOCK_S: Final = 0.1
 """Samples are counted a tenth of a second at a time: what a page can show, and cheaper than one by one."""
 _FILL_S: Final = 2.0
 """Lost samples are bridged with the last one for so long; a longer hole begins the count's clock anew."""
-_AXES: Final = ("ax", "ay", "az", "gx", "gy", "gz")
+TILT: Final = "inclination"
+"""The name of one sensor's angle, as in a result."""
 
 
 Background = Callable[[Callable[[], None]], object]
@@ -51,14 +54,20 @@ class Live:
     """
 
     def __init__(
-        self, publish: Callable[[Mapping[str, Any]], None], *, background: Background = at_once
+        self,
+        publish: Callable[[Mapping[str, Any]], None],
+        *,
+        background: Background = at_once,
+        clock_of: ClockOf = no_clock,
     ) -> None:
         self._publish = publish
         self._background = background
+        self._clock_of = clock_of
         self._failure: Exception | None = None
         self._recording: UUID | None = None
         self._counters: _Counters = {}
         self._joins: dict[UUID, MotionJoin] = {}
+        self._joint = LiveJoint(None, clock_of=clock_of, background=background)
 
     def on_block(
         self,
@@ -67,10 +76,13 @@ class Live:
         sensor: UUID,
         spec: StreamSpec,
         block: SampleBlock,
+        *,
+        placement: str | None = None,
     ) -> None:
         """Samples that just arrived; those from a sensor's memory are history and not counted.
 
-        Raises what the counting raised in the background.
+        placement: where the sensor is worn; without it no joint is looked for. Raises what the counting raised in
+        the background.
         """
         if self._failure is not None:
             raise self._failure
@@ -79,6 +91,7 @@ class Live:
         if recording != self._recording:
             self._recording = recording
             self._counters = {}
+            self._joint = LiveJoint(exercise, clock_of=self._clock_of, background=self._background)
         joined = self._joins.setdefault(sensor, MotionJoin()).feed(spec, block)
         if joined is None:
             return
@@ -86,17 +99,21 @@ class Live:
         if sensor not in self._counters:
             self._counters[sensor] = _SensorCounter.make(exercise, spec)
         counter = self._counters[sensor]
+        if counter is not None and placement is not None:
+            self._joint.push(sensor, placement, spec, block)
         together = None if counter is None else counter.gather(block)
         if counter is None or together is None:
             return
         counter.turn(together)
         every = self._counters
-        self._tell(every, recording, exercise)
-        self._background(lambda: self._count(every, counter, together, recording, exercise))
+        self._tell(every, self._joint, recording, exercise)
+        joint = self._joint
+        self._background(lambda: self._count(every, joint, counter, together, recording, exercise))
 
     def _count(
         self,
         every: _Counters,
+        joint: LiveJoint,
         counter: _SensorCounter,
         samples: FloatArray,
         recording: UUID,
@@ -107,18 +124,20 @@ class Live:
             before = _most(every).count
             counter.push(samples)
             if recording == self._recording and _most(every).count != before:
-                self._tell(every, recording, exercise)
+                self._tell(every, joint, recording, exercise)
         except Exception as error:  # told where the samples come from, so that one place decides what to do
             self._failure = error
 
-    def _tell(self, every: _Counters, recording: UUID, exercise: str | None) -> None:
+    def _tell(self, every: _Counters, joint: LiveJoint, recording: UUID, exercise: str | None) -> None:
         most = _most(every)
+        angle_deg = joint.angle_deg if joint.worn else most.angle_deg
         self._publish(
             {
                 "recording": str(recording),
                 "exercise": exercise,
                 "count": most.count,
-                "angle_deg": round(most.angle_deg, 1),
+                "angle_deg": None if angle_deg is None else round(angle_deg, 1),
+                "angle": joint.name if joint.worn else TILT,
                 "t": time.time(),
             }
         )
@@ -129,7 +148,7 @@ class _SensorCounter:
 
     def __init__(self, counter: LiveCounter, spec: StreamSpec) -> None:
         names = [channel.name for channel in spec.channels]
-        self._columns = [names.index(axis) for axis in _AXES]
+        self._columns = [names.index(axis) for axis in AXES]
         channels = [spec.channels[column] for column in self._columns]
         self._scales = np.array([each.scale * UNITS[each.unit] for each in channels])
         self.count = 0
@@ -147,7 +166,7 @@ class _SensorCounter:
     @staticmethod
     def make(exercise: str | None, spec: StreamSpec) -> _SensorCounter | None:
         """None where this stream cannot be counted live."""
-        if not {channel.name for channel in spec.channels}.issuperset(_AXES):
+        if not {channel.name for channel in spec.channels}.issuperset(AXES):
             return None
         try:
             try:

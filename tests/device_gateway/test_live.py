@@ -56,7 +56,7 @@ def test_the_count_follows_the_repetitions(k: int, lose: int) -> None:
             live.on_block(RECORDING, None, SENSOR, IMU, block)
     assert 7 <= said[-1]["count"] <= 8, "the server's result corrects it"
     assert max(each["angle_deg"] for each in said) == pytest.approx(60, abs=6)
-    assert said[-1].keys() == {"recording", "exercise", "count", "angle_deg", "t"}
+    assert said[-1].keys() == {"recording", "exercise", "count", "angle_deg", "angle", "t"}
     changes = sum(a["count"] != b["count"] for a, b in pairwise(said))
     assert len(said) <= len(repetitions(8)) / RATE_HZ * 10 + 1 + changes, "ten a second and each new count"
 
