@@ -9,7 +9,7 @@ decide between them, so that no branch is chosen by assumption.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,6 +29,18 @@ HINGE_WEIGHT = 10.0
 HINGE_SHARE = 0.98
 """Of the relative rotation about one axis: above it the joint is a mechanical hinge, whose axis the rates
 alone know better than the relative orientation does."""
+BESIDE_NOISE = 0.0025
+"""(rad/s)2: rotation beside the axis that noise and give of a hinge show."""
+FORCES_COUNT = 2.0
+"""Of the forces against the rotation beside the axis: they are the more direct evidence (1 to 5 choose alike)."""
+DISTINCT = np.radians(10.0)
+"""Two readings of the frames closer than this are one."""
+FARTHEST, IMPOSSIBLE = np.radians(190.0), 3.0
+"""No joint turns further (the shoulder: 180 degrees); a reading in which it does is as doubtful as one that leaves
+twenty times as much unexplained."""
+HINGE_WORSE, HINGE_FORCES = 1.5, 0.05
+"""By how much the forces may disagree more with a hinge's axis than without it, factor and share: on a body that
+moves in one plane the rates alone may mistake the axis, and the forces say so (0.01 on the rig, above 1 then)."""
 SECOND_AXIS = 0.6
 """Dominance up to which a joint may as well have two axes: no weight, unless a pose has shown the bend's axis."""
 BEND_WEIGHT = 10.0
@@ -57,7 +69,8 @@ class Alignment:
 
     relative: (n, 4) proximal from distal; axis_proximal, axis_distal: (3,) unit, the dominant axis in either
     frame; shares: (3,) of the relative rotation about the principal axes, ascending, sum 1; disagreement: of
-    the joint's specific force between the two sensors, share of the power of its changes (0 good, 2 random).
+    the joint's horizontal acceleration between the two sensors, share of its power (0 good, 2 random). rival: of
+    the recording, the next best reading that is not the same; margin: by how much it is worse (logarithm).
     """
 
     relative: FloatArray
@@ -65,6 +78,8 @@ class Alignment:
     axis_distal: FloatArray
     shares: FloatArray
     disagreement: float
+    rival: Alignment | None = None
+    margin: float = np.inf
 
 
 def neutral(sensor: GriddedSensor) -> Neutral:
@@ -95,38 +110,77 @@ def align(pairs: Sequence[Pair], pose: tuple[Neutral, Neutral] | None = None) ->
         [view.turns(hinge, HINGE_WEIGHT) for view in views],
         [view.turns((hinge[0], -hinge[1]), HINGE_WEIGHT) for view in views],
     ]
-    best = min((_refined(views, start, ups) for start in starts), key=lambda found: found.doubt)
-    if best.shares[2] >= HINGE_SHARE:
-        axes = tuple(np.sign(h @ a) * h for h, a in zip(hinge, best.axes, strict=True))
-        turns = [view.turns((axes[0], axes[1]), HINGE_WEIGHT) for view in views]
-        best = _Found((axes[0], axes[1]), best.shares, turns, best.doubt)
-    return [
-        Alignment(view.relative(turn), *best.axes, best.shares, view.disagreement(turn))
-        for view, turn in zip(views, best.turns, strict=True)
-    ]
+    found = sorted((_refined(views, start, ups) for start in starts), key=lambda one: one.doubt)
+    rivals = [one for one in found[1:] if _apart(found[0], one) > DISTINCT]
+    best = _as_hinge(found[0], views, hinge)
+    aligned = [best.of(views, i) for i in range(len(views))]
+    if rivals:
+        margin = rivals[0].doubt - found[0].doubt
+        aligned[0] = replace(aligned[0], rival=rivals[0].of(views, 0), margin=margin)
+    return aligned
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Axes in both frames, shares of the rotation, each view's turns (k, 4), and what speaks against them."""
+    """Axes in both frames, shares of the rotation, each view's turns (k, 4), and what speaks against it.
+
+    forces: how far they disagree; beside: (rad/s)2, rotation beside the axis; swing: rad, about it.
+    """
 
     axes: tuple[FloatArray, FloatArray]
     shares: FloatArray
     turns: list[FloatArray]
-    doubt: float
+    forces: float
+    beside: float
+    swing: float
+
+    @property
+    def doubt(self) -> float:
+        """Logarithm of what is left unexplained: a difference of 1 between two readings is a factor of e."""
+        impossible = IMPOSSIBLE if self.swing > FARTHEST else 0.0
+        return float(FORCES_COUNT * np.log(self.forces) + np.log(self.beside + BESIDE_NOISE) + impossible)
+
+    def of(self, views: Sequence[View], i: int) -> Alignment:
+        """As the alignment of one of the views."""
+        turns = self.turns[i]
+        return Alignment(views[i].relative(turns), *self.axes, self.shares, views[i].disagreement(turns))
+
+
+def _as_hinge(best: _Found, views: Sequence[View], hinge: Axes) -> _Found:
+    """With the axes of a mechanical hinge, where the joint is one and the forces do not speak against it."""
+    if best.shares[2] < HINGE_SHARE:
+        return best
+    axes = tuple(np.sign(h @ a) * h for h, a in zip(hinge, best.axes, strict=True))
+    turns = [view.turns((axes[0], axes[1]), HINGE_WEIGHT) for view in views]
+    forces = _forces(views, turns)
+    if forces > HINGE_WORSE * best.forces + HINGE_FORCES:
+        return best
+    return replace(best, axes=(axes[0], axes[1]), turns=turns, forces=forces)
+
+
+def _apart(one: _Found, other: _Found) -> float:
+    """rad: how far two readings of the recording set the frames apart, on average."""
+    between = quaternion.multiply(quaternion.conjugate(one.turns[0]), other.turns[0])
+    return float(np.mean(2 * np.arccos(np.clip(np.abs(between[:, 0]), 0.0, 1.0))))
 
 
 def _refined(views: Sequence[View], turns: list[FloatArray], ups: Axes | None) -> _Found:
     """Axis and relative orientation in turn, from a start."""
     doubted = SECOND_AXIS if ups is None else 0.0
     for _ in range(3):
-        axes, shares = _axes(views, turns, ups)
+        axes, shares, _ = _axes(views, turns, ups)
         dominance = float(1.0 - shares[1] / shares[2])
         weight = AXIS_WEIGHT * max(0.0, dominance - doubted) / (1.0 - doubted)
         turns = [view.turns(axes, weight) for view in views]
-    axes, shares = _axes(views, turns, ups)
-    forces = np.mean([view.disagreement(turn) for view, turn in zip(views, turns, strict=True)])
-    return _Found(axes, shares, turns, float(forces + 1.0 - shares[2]))
+    axes, shares, power = _axes(views, turns, ups)
+    beside = float(power * (1.0 - shares[2]))
+    relative = views[0].relative(turns[0], thin=True)
+    swing = float(np.ptp(quaternion.twist_angle(relative, axes[0])))
+    return _Found(axes, shares, turns, _forces(views, turns), beside, swing)
+
+
+def _forces(views: Sequence[View], turns: Sequence[FloatArray]) -> float:
+    return float(np.mean([view.disagreement(turn) for view, turn in zip(views, turns, strict=True)]))
 
 
 def neutral_rotation(alignment: Alignment, pose: tuple[Neutral, Neutral]) -> FloatArray:
@@ -135,8 +189,11 @@ def neutral_rotation(alignment: Alignment, pose: tuple[Neutral, Neutral]) -> Flo
     return np.asarray(quaternion.from_matrix(nearest_rotation(moments[None]))[0])
 
 
-def _axes(views: Sequence[View], turns: Sequence[FloatArray], ups: Axes | None) -> tuple[Axes, FloatArray]:
-    """Dominant axis of the relative angular rate in both frames, and the shares of all three, ascending."""
+def _axes(
+    views: Sequence[View], turns: Sequence[FloatArray], ups: Axes | None
+) -> tuple[Axes, FloatArray, float]:
+    """Dominant axis of the relative angular rate in both frames, the shares of all three, ascending, and the
+    power of all, (rad/s)2."""
     relative = [view.relative(turn, thin=True) for view, turn in zip(views, turns, strict=True)]
     back = [quaternion.conjugate(q) for q in relative]
     rates = [quaternion.rotate(q, view.gyr[1]) - view.gyr[0] for view, q in zip(views, relative, strict=True)]
@@ -157,4 +214,4 @@ def _axes(views: Sequence[View], turns: Sequence[FloatArray], ups: Axes | None) 
         axis_2 = -axis_2
     total = float(values.sum())
     shares = values / total if total > 1e-12 else np.full(3, 1 / 3)  # nothing turns: no axis dominates
-    return (axis_1, axis_2), np.asarray(shares, dtype=np.float64)
+    return (axis_1, axis_2), np.asarray(shares, dtype=np.float64), total / len(first)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 from rtm_signal import quaternion
 from rtm_signal.gravity import G
@@ -23,8 +23,15 @@ KNOT_S = 1.0
 WINDOW_S = 5.0
 """Standard deviation of the window: the gyroscope bias that VQF leaves (0.01-0.05 deg/s) turns the frames by
 less than 0.25 degrees in it."""
+LONG_WINDOW_S, LONG_SHARE = 30.0, 0.1
+"""A second, wider window, by its share: where little moves for a while the frames stand as they stood before."""
 VERTICAL_WEIGHT = 0.3
 """Of the verticals against the force: VQF's inclination is good, the force knows more in short clips."""
+STILL_S = 4.0
+"""A joint that exercises on the spot has no horizontal acceleration on average over so long: what is seen of one is
+gravity, by a tilt of either orientation that is off, and would pull the frames together falsely."""
+LONG_S = 12.0
+"""Recordings beyond it are so corrected; in shorter ones the forces tell the tilt, too, better than it is known."""
 FORCE_NOISE = 0.1
 """m/s2: of the joint's force between two good sensors."""
 _MOST = 30000
@@ -50,14 +57,21 @@ class View:
         n = first.t.size
         self._quat = (first.quat, second.quat)
         used = np.arange(0, n, max(1, n // _MOST))
+        m_rate = used.size / n * first.rate_hz
         quat = (_behind(first, used), _behind(second, used))
         force = [joint_force(o, arm, slope, used) for o, arm, slope in zip(pair, arms, slopes, strict=True)]
         length = [np.sqrt(np.einsum("ni,ni->n", f, f)) for f in force]
         weight = 1.0 / (1.0 + (length[0] - length[1]) ** 2)  # impacts and soft tissue: the lengths disagree
         weight[(first.gap | second.gap | first.saturated | second.saturated)[used]] *= 0.01
         globe = [quaternion.rotate(q, f) for q, f in zip(quat, force, strict=True)]
-        changes = globe[0] - np.average(globe[0], axis=0, weights=weight)
-        self._moving = float(np.average(np.einsum("ni,ni->n", changes, changes), weights=weight))
+        moved = [
+            f[:, :2] - uniform_filter1d(f[:, :2], round(STILL_S * m_rate), axis=0, mode="nearest")
+            for f in globe
+        ]
+        if n > LONG_S * first.rate_hz:
+            for f, changes in zip(globe, moved, strict=True):
+                f[:, :2] = changes
+        self._moving = float(np.average(np.einsum("ni,ni->n", moved[0], moved[0]), weights=weight))
 
         m = used.size
         starts = np.arange(0, m, max(1, round(KNOT_S * m / n * first.rate_hz)))
@@ -71,7 +85,7 @@ class View:
         self._thin = used[picked]
         self._knot_of = np.searchsorted(starts, picked, side="right") - 1
         self._thin_quat = (quat[0][picked], quat[1][picked])
-        self._thin_force = (force[0][picked], force[1][picked])
+        self._moved = (moved[0][picked], moved[1][picked])
         self._thin_weight = weight[picked]
         self._thinned_by = m / picked.size
         self.gyr = (first.gyr[self._thin], second.gyr[self._thin])
@@ -85,23 +99,32 @@ class View:
             pairs = (seen[0][:, :, None] * seen[1][:, None, :]).reshape(-1, 9)
             sums = [np.bincount(self._knot_of, column, len(moments)) for column in pairs.T]
             moments += weight * self._thinned_by * np.stack(sums, axis=1).reshape(-1, 3, 3)
-        moments = gaussian_filter1d(moments, WINDOW_S / KNOT_S, axis=0, mode="constant", truncate=3.0)
+        near, far = (
+            gaussian_filter1d(moments, window / KNOT_S, axis=0, mode="constant", truncate=3.0)
+            for window in (WINDOW_S, LONG_WINDOW_S)
+        )
+        moments = near + LONG_SHARE * far
         return quaternion.continuous(quaternion.from_matrix(nearest_rotation(moments)))
 
     def relative(self, turns: FloatArray, *, thin: bool = False) -> FloatArray:
         """(n, 4) or thinned (m, 4): first sensor from second; turns: at the knots, linear between them."""
         first, second = self._thin_quat if thin else self._quat
         at = self._thin if thin else np.arange(first.shape[0])
-        between = np.stack([np.interp(at, self._knots, column) for column in turns.T], axis=1)
-        between /= np.sqrt(np.einsum("ni,ni->n", between, between))[:, None]
+        between = self._between(turns, at)
         return quaternion.multiply(quaternion.conjugate(first), quaternion.multiply(between, second))
 
     def disagreement(self, turns: FloatArray) -> float:
-        """Power of the difference of the joint's force between the sensors over that of its changes."""
-        seen = quaternion.rotate(self.relative(turns, thin=True), self._thin_force[1])
-        difference = self._thin_force[0] - seen
+        """Power of the difference of the joint's horizontal acceleration between the sensors over its own."""
+        second = np.concatenate([self._moved[1], np.zeros((len(self._thin), 1))], axis=1)
+        difference = self._moved[0] - quaternion.rotate(self._between(turns, self._thin), second)[:, :2]
         lost = np.average(np.einsum("ni,ni->n", difference, difference), weights=self._thin_weight)
-        return float(lost / (self._moving + FORCE_NOISE**2))
+        return float((lost + FORCE_NOISE**2) / (self._moving + FORCE_NOISE**2))
+
+    def _between(self, turns: FloatArray, at: NDArray[np.intp]) -> FloatArray:
+        """(m, 4) second frame to first at some samples; turns: at the knots, linear between them."""
+        between = np.stack([np.interp(at, self._knots, column) for column in turns.T], axis=1)
+        between /= np.sqrt(np.einsum("ni,ni->n", between, between))[:, None]
+        return between
 
 
 def _behind(orientation: Orientation, rows: NDArray[np.intp]) -> FloatArray:

@@ -8,6 +8,7 @@ from the calibration recording; the pose gives the zero and the sign.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rtm_signal import quaternion
 from rtm_signal.alignment import Alignment, Neutral, align, neutral_rotation
@@ -21,6 +22,10 @@ from rtm_signal.uncertainty import joint_sigma, withhold
 
 FROM_EXTENSION = frozenset({"knee_flexion", "elbow_flexion"})
 """Joints whose neutral pose is the end of their range: the larger excursion is flexion, positive (ISB)."""
+THIN = 0.5
+"""Margin between two readings below which neither is believed: either leaves up to 1.6 times as much unexplained."""
+ALIKE = np.radians(5.0)
+"""Ranges of motion closer than this are one result, whichever reading is right."""
 BEYOND = np.radians(200.0)
 """No knee or elbow has this range of motion (160 degrees at most)."""
 
@@ -43,7 +48,7 @@ def joint_angle(
     """
     pairs = [(proximal, distal)] + ([calibration] if calibration is not None else [])
     alignment = align(pairs, pose)[0]
-    angle = _about_axis(alignment, pose)
+    angle = about_axis(alignment, pose)
     valid, withheld = withhold(joint, proximal, distal)
     wrong = None if calibration is None else misplaced((proximal, distal), calibration, of)
     if wrong is None and pose is not None:
@@ -58,23 +63,49 @@ def joint_angle(
         wrong = (
             f"{joint} cannot pass {round(np.degrees(BEYOND))} degrees: the sensors are worn or named wrongly"
         )
+    sigma, rom_sigma = joint_sigma(proximal, distal, alignment)
+    if wrong is None and valid.any():
+        wrong = two_readings(alignment, pose, np.ptp(angle[valid]), valid, rom_sigma)
     if wrong is not None:
         valid = np.zeros_like(valid)
         withheld = (Withheld("rom_deg", wrong), *withheld)
     angle = _placed(angle, valid, fixed_zero=pose is not None)
     angle = angle * excursion_sign(angle[valid] if valid.any() else angle, largest=joint in FROM_EXTENSION)
-    sigma, rom_sigma = joint_sigma(proximal, distal, alignment)
     return Angle(proximal.t, angle, sigma, valid, joint, of, rom_sigma, withheld)
 
 
-def _about_axis(alignment: Alignment, pose: tuple[Neutral, Neutral] | None) -> FloatArray:
+def two_readings(
+    alignment: Alignment,
+    pose: tuple[Neutral, Neutral] | None,
+    swing: float,
+    valid: NDArray[np.bool_],
+    rom_sigma: tuple[float, float],
+) -> str | None:
+    """Why the angle cannot be told: another reading of how the sensors stand fits as well and says otherwise.
+
+    swing: rad, range of the angle in the chosen reading.
+    """
+    rival = alignment.rival
+    if rival is None or alignment.margin > THIN:
+        return None
+    other = float(np.ptp(about_axis(rival, pose)[valid]))
+    half = 1.96 * np.hypot(rom_sigma[0], rom_sigma[1] * swing)
+    if abs(other - swing) < max(2 * half, ALIKE):
+        return None
+    return (
+        f"the sensors may stand to each other in two ways that fit alike ({np.degrees(swing):.0f} or "
+        f"{np.degrees(other):.0f} degrees of movement); a calibration with the therapist would tell"
+    )
+
+
+def about_axis(alignment: Alignment, pose: tuple[Neutral, Neutral] | None) -> FloatArray:
     """(n,) rad about the proximal axis, from the neutral rotation, or from the first sample."""
     start = alignment.relative[0] if pose is None else neutral_rotation(alignment, pose)
     turned = quaternion.multiply(alignment.relative, quaternion.conjugate(start))
     return quaternion.twist_angle(turned, alignment.axis_proximal)
 
 
-def _placed(angle: FloatArray, valid: np.typing.NDArray[np.bool_], *, fixed_zero: bool) -> FloatArray:
+def _placed(angle: FloatArray, valid: NDArray[np.bool_], *, fixed_zero: bool) -> FloatArray:
     """The branch of the unwrapped angle nearest to zero; without a pose the first valid sample is zero."""
     if not valid.any():
         return angle

@@ -20,6 +20,9 @@ Pair = tuple[Orientation, Orientation]
 
 PRIOR_M = 0.25
 """Standard deviation of a lever arm about zero: few sensors are worn further from the joint than that."""
+TOLD_HZ = 5.0
+"""Independent samples a second: an accelerometer's offset and scale err alike for as long as it is held alike, and
+taken as noise of each sample they would move the joint half a metre in slow movement."""
 _SLOPE_S = 0.1
 _MOST_SAMPLES = 6000
 
@@ -38,6 +41,7 @@ def lever_arms(
     both = np.zeros(6)
     if acc[0].shape[0] < 6:
         return both[:3], both[3:]
+    told = TOLD_HZ * sum(o.t.size / o.rate_hz for o, _ in pairs) / acc[0].shape[0]
     for _ in range(8):
         force = [acc[i] - np.einsum("nij,j->ni", arm[i], both[3 * i : 3 * i + 3]) for i in (0, 1)]
         size = [np.maximum(np.linalg.norm(f, axis=1), 1e-6) for f in force]
@@ -46,6 +50,7 @@ def lever_arms(
         jacobian = np.concatenate([-slope[0], slope[1]], axis=1)
         scale = max(1.48 * float(np.median(np.abs(error))), 0.2)
         weight = 1.0 / (scale**2 * (1.0 + (error / (2 * scale)) ** 2))  # Cauchy: impacts count little
+        weight *= told
         normal = (jacobian * weight[:, None]).T @ jacobian + np.eye(6) / PRIOR_M**2
         both -= np.linalg.solve(normal, jacobian.T @ (weight * error) + both / PRIOR_M**2)
     return both[:3], both[3:]

@@ -16,7 +16,7 @@ import numpy as np
 from rtm_signal import quaternion
 from rtm_signal.alignment import Alignment, Neutral, align, neutral, neutral_rotation
 from rtm_signal.angle import excursion_sign
-from rtm_signal.joint_angle import FROM_EXTENSION
+from rtm_signal.joint_angle import FROM_EXTENSION, two_readings
 from rtm_signal.lever_arm import Pair
 from rtm_signal.orientation import StreamingOrientation, orient
 from rtm_signal.recording import FloatArray, Recording, RecordingError
@@ -120,6 +120,7 @@ class LiveJointAngle:
         self._dropped = 0
         self._arrived = 0
         self._turned = 0.0
+        self._doubt = NOT_YET
         first = FIRST_LOOK_S if self._calibration is None else CALIBRATED_LOOK_S
         self._next_look = round(first * self._rate_hz)
         self._known = None
@@ -157,7 +158,7 @@ class LiveJointAngle:
 
     @property
     def _why(self) -> str | None:
-        return NOT_YET if self._known is None else None
+        return self._doubt if self._known is None else None
 
     def _turn(self, block: PairBlock) -> tuple[FloatArray, FloatArray]:
         """Both orientations (m, 4) of a block, which the memory keeps."""
@@ -199,8 +200,10 @@ class LiveJointAngle:
         if self._known is None or self._axis is None or axis @ self._axis < 0:
             self._last = float(course[-1] - 2 * np.pi * np.round(np.median(course) / (2 * np.pi)))
         self._axis = axis
-        sigma = joint_sigma(pair[0], pair[1], found)[0]
-        self._known = _Known(axis, turn, self._start, float(np.median(sigma)))
+        sigma, rom_sigma = joint_sigma(pair[0], pair[1], found)
+        doubt = two_readings(found, self._pose, float(np.ptp(course)), memory[:, 13] == 0, rom_sigma)
+        self._doubt = NOT_YET if doubt is None else doubt
+        self._known = None if doubt else _Known(axis, turn, self._start, float(np.median(sigma)))
         self._next_look = round(
             arrived + min(LAST_LOOK_S, (_NEXT_LOOK - 1.0) * arrived / self._rate_hz) * self._rate_hz
         )

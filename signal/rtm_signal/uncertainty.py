@@ -18,6 +18,8 @@ LOOSE_SIGMA = np.radians(7.0)
 """More, times `loose`, the share (root of power) of rotation about other axes than the dominant one."""
 ROM_SHARE = 0.1
 """More of a range of motion on a body: under the sensor, skin and muscle move by up to a tenth of it."""
+SCALE_SHARE = 0.015
+"""Of any range of motion: gyroscopes of worn sensors are off in scale and alignment by one or two per cent."""
 BODY_LOOSE = 0.2
 """`loose` of a good two-segment movement of a leg; a mechanical hinge has 0.03."""
 
@@ -35,7 +37,10 @@ def joint_sigma(
     tilt = np.maximum(proximal.sigma, distal.sigma)
     return (
         np.sqrt(HINGE_SIGMA**2 + turning**2 + tilt**2),
-        (float(np.hypot(HINGE_SIGMA, turning)), ROM_SHARE * min(1.0, (loose / BODY_LOOSE) ** 2)),
+        (
+            float(np.hypot(HINGE_SIGMA, turning)),
+            float(np.hypot(SCALE_SHARE, ROM_SHARE * min(1.0, (loose / BODY_LOOSE) ** 2))),
+        ),
     )
 
 
