@@ -119,7 +119,7 @@ class _Campaign:
     def _make_server(self, folder: Path) -> Server:
         plan = self._plan
         if plan.server == "platform":
-            from benchmarks.campaign.platform import PlatformServer  # noqa: PLC0415 - the whole server's packages
+            from benchmarks.campaign.real_server import PlatformServer  # noqa: PLC0415 - the whole server's packages
 
             return PlatformServer(self._broker.url, sensors=plan.sensors)
         return VerifyingServer(
