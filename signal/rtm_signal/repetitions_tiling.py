@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import dijkstra
 
+from rtm_signal.cheapest_path import cheapest
 from rtm_signal.recording import FloatArray
 
 PHASES = 16
@@ -82,6 +81,11 @@ def _stencils() -> NDArray[np.float32]:
 
 
 _STENCIL = _stencils()
+_STRETCH = np.ascontiguousarray(_STENCIL.transpose(2, 1, 0))
+"""(_WINDOW, PHASES, lengths): brings a template to every length."""
+_MEAN = np.ascontiguousarray(_STENCIL.mean(axis=1))
+_OWN = np.ascontiguousarray(np.einsum("lpw,lpw->wl", _STENCIL, _STENCIL))
+_NEXT_TO = np.ascontiguousarray(2 * np.einsum("lpw,lpw->wl", _STENCIL[..., :-1], _STENCIL[..., 1:]))
 _TEMPO = _TEMPO_COST * np.log(_LENGTHS / PHASES) ** 2
 
 
@@ -93,17 +97,19 @@ class Bank:
     Bringing a stretch to PHASES steps is linear, so that a template, brought to the length instead, is
     compared with all starts by one matrix product and no stretch is ever written out.
 
-    size: samples of the signal; moving: (size,) bool; windows: (m, _WINDOW F) from each start on; energy:
-    (m, lengths) of the stretch less its mean; fits: (m, lengths) bool, mostly on real samples; idle:
-    (size - 1,) cost of a step.
+    size: samples of the signal; moving: (size,) bool; windows: (m, _WINDOW F) from each start on; per_energy:
+    (m, lengths) one over that of the stretch less its mean; unmatched: (m, lengths) cost of a stretch that
+    nothing explains less that of idling meanwhile; least: (m, lengths) match from which it may be a repetition,
+    infinite where it does not lie mostly on real samples; tiled: what was found, by template.
     """
 
     size: int
     moving: NDArray[np.bool_]
     windows: NDArray[np.float32]
-    energy: NDArray[np.float32]
-    fits: NDArray[np.bool_]
-    idle: FloatArray
+    per_energy: NDArray[np.float32]
+    unmatched: FloatArray
+    least: NDArray[np.float32]
+    tiled: dict[bytes, NDArray[np.int64]]
 
 
 def bank(signal: FloatArray, moving: NDArray[np.bool_], pad: int = 0) -> Bank:
@@ -113,54 +119,71 @@ def bank(signal: FloatArray, moving: NDArray[np.bool_], pad: int = 0) -> Bank:
     """
     n, features = signal.shape
     starts = max(0, n - int(_LENGTHS[0]))
-    narrow = np.pad(np.asarray(signal, dtype=np.float32), ((0, _WINDOW + 1), (0, 0)), mode="edge")
-    seen = sliding_window_view(narrow[: n + _WINDOW], _WINDOW, axis=0)[:starts]  # (m, F, _WINDOW)
+    narrow = np.empty((n + _WINDOW + 1, features), dtype=np.float32)
+    narrow[:n] = signal
+    narrow[n:] = narrow[n - 1]
     start = np.arange(starts)[:, None]
-    real = np.minimum(start + _LENGTHS, n - 1 - pad) - np.maximum(start, pad)
-    fits = (start + _LENGTHS <= n - 1) & (real > 0.55 * _LENGTHS)
-    windows = np.ascontiguousarray(seen.transpose(0, 2, 1)).reshape(starts, _WINDOW * features)
-    return Bank(n, moving, windows, _energy(narrow, seen), fits, _idle_cost(moving, pad))
+    end = start + _LENGTHS
+    real = np.minimum(end, n - 1 - pad) - np.maximum(start, pad)
+    fits = (end <= n - 1) & (real > 0.55 * _LENGTHS)
+    idle = np.concatenate([[0.0], np.cumsum(_idle_cost(moving, pad))])
+    unmatched = 1 + 1e-6 + _TEMPO - (idle[np.minimum(end, n - 1)] - idle[start])
+    least = np.where(fits, _TEMPO, np.inf).astype(np.float32)
+    windows = _from_each(narrow, starts, _WINDOW)
+    per_energy = 1 / np.maximum(_energy(narrow, starts), 1e-12)
+    return Bank(n, moving, windows, np.asarray(per_energy), unmatched, least, {})
 
 
-def _energy(signal: NDArray[np.float32], seen: NDArray[np.float32]) -> NDArray[np.float32]:
+def _from_each(values: NDArray[np.float32], starts: int, window: int) -> NDArray[np.float32]:
+    """(starts, window F) the values (n, F) from each start on, in one row of memory."""
+    values = np.ascontiguousarray(values)
+    row, step = values.itemsize * values[0].size, values.itemsize
+    return np.array(as_strided(values, (starts, window * values[0].size), (row, step)), order="C")
+
+
+def _energy(signal: NDArray[np.float32], starts: int) -> NDArray[np.float32]:
     """(m, lengths) sum of squares of each stretch brought to PHASES steps, less its mean."""
-    m = len(seen)
     square = np.einsum("nf,nf->n", signal, signal)
     beside = np.einsum("nf,nf->n", signal[:-1], signal[1:])
-    own = np.einsum("lpw,lpw->lw", _STENCIL, _STENCIL)
-    next_to = 2 * np.einsum("lpw,lpw->lw", _STENCIL[..., :-1], _STENCIL[..., 1:])
-    total = sliding_window_view(square, _WINDOW)[:m] @ own.T
-    total += sliding_window_view(beside, _WINDOW - 1)[:m] @ next_to.T
-    mean = np.tensordot(seen, _STENCIL.mean(axis=1), axes=(2, 1))  # (m, F, lengths)
-    return np.asarray(total - PHASES * np.einsum("mfl,mfl->ml", mean, mean))
+    total = _from_each(square, starts, _WINDOW) @ _OWN
+    total += _from_each(beside, starts, _WINDOW - 1) @ _NEXT_TO
+    features = signal.shape[1]
+    row, step = signal.strides
+    later = np.array(as_strided(signal, (_WINDOW, starts * features), (row, step)), order="C")
+    mean = (_MEAN @ later).reshape(len(_LENGTHS), starts, features)
+    return np.asarray(total - PHASES * np.einsum("lmf,lmf->ml", mean, mean))
 
 
 def tile(stretches: Bank, template: FloatArray) -> NDArray[np.int64]:
     """Edges (k, 2) of the repetitions of `template` (PHASES, F), mean-free, in the signal of `stretches`."""
-    n = stretches.size
-    if len(stretches.windows) == 0:
-        return np.zeros((0, 2), np.int64)
-    stretched = np.einsum("lpw,pf->wfl", _STENCIL, template.astype(np.float32))
-    along = stretches.windows @ stretched.reshape(-1, len(_LENGTHS))
-    own = float((template**2).sum())
-    match = np.clip(along, 0, None) ** 2 / np.maximum(stretches.energy * own, 1e-12)
-    cost = 1 - match + _TEMPO
-    first, which = np.nonzero((cost < 1.0) & (along > _LEAST_SIZE * own) & stretches.fits)
-    step = np.arange(n - 1)
-    graph = csr_matrix(
-        (
-            np.concatenate([np.maximum(cost[first, which], 0.0) + 1e-6, stretches.idle]),
-            (np.concatenate([first, step]), np.concatenate([first + _LENGTHS[which], step + 1])),
-        ),
-        shape=(n, n),
-    )
-    _, before = dijkstra(graph, indices=[0], return_predecessors=True)
-    path = [n - 1]
-    while path[-1] > 0:
-        path.append(int(before[0, path[-1]]))
-    nodes = np.array(path[::-1])
-    edges = np.column_stack([nodes[:-1], nodes[1:]])
-    return np.asarray(edges[np.diff(edges, axis=1)[:, 0] > 1], dtype=np.int64)
+    return tile_each(stretches, [template])[0]
+
+
+def tile_each(stretches: Bank, templates: Sequence[FloatArray]) -> list[NDArray[np.int64]]:
+    """`tile` of several templates, which costs little more than one."""
+    keys = [template.tobytes() for template in templates]
+    new = {k: t for k, t in zip(keys, templates, strict=True) if k not in stretches.tiled}
+    if new:
+        found = _tiled(stretches, np.stack(list(new.values())))
+        stretches.tiled.update(zip(new, found, strict=True))
+    return [stretches.tiled[k] for k in keys]
+
+
+def _tiled(stretches: Bank, templates: FloatArray) -> list[NDArray[np.int64]]:
+    """templates: (b, PHASES, F), each against every stretch at once."""
+    starts, many = len(stretches.windows), len(templates)
+    if starts == 0:
+        return [np.zeros((0, 2), np.int64)] * many
+    own = np.sqrt(np.maximum(np.einsum("bpf,bpf->b", templates, templates), 1e-12))
+    unit = (templates / own[:, None, None]).astype(np.float32).transpose(2, 0, 1)
+    # (_WINDOW, F, b, lengths): each template at each length.
+    stretched = np.matmul(unit.reshape(-1, PHASES), _STRETCH)
+    along = stretches.windows @ stretched.reshape(-1, many * len(_LENGTHS))
+    along = along.reshape(starts, many, -1).transpose(1, 0, 2)
+    match = along * along * stretches.per_energy
+    worth = (match > stretches.least) & (along > _LEAST_SIZE * own[:, None, None].astype(np.float32))
+    saved = stretches.unmatched - np.minimum(match, (1 + _TEMPO).astype(np.float32))
+    return cheapest(np.where(worth, saved, 0.0), int(_LENGTHS[0]))
 
 
 def _idle_cost(moving: NDArray[np.bool_], pad: int) -> FloatArray:
@@ -177,33 +200,31 @@ def refine(signal: FloatArray, stretches: Bank, templates: Sequence[FloatArray],
 
     templates: first guesses, of which the one that fits best after one round is followed.
     """
-    best = max((_round(signal, stretches, t) for t in templates), key=lambda tiling: tiling.fit)
+    found = tile_each(stretches, templates)
+    firsts = [_learned(signal, stretches, *one) for one in zip(found, templates, strict=True)]
+    best = max(firsts, key=lambda tiling: tiling.fit)
     for _ in range(rounds):
-        if len(best.edges) == 0:
+        edges = tile(stretches, best.template)
+        if len(best.edges) == 0 or np.array_equal(edges, best.edges):
             break
-        best = _round(signal, stretches, best.template)
+        best = _learned(signal, stretches, edges, best.template)
     return best
 
 
-def _round(signal: FloatArray, stretches: Bank, template: FloatArray) -> Tiling:
-    edges = tile(stretches, template)
+def _learned(signal: FloatArray, stretches: Bank, edges: NDArray[np.int64], template: FloatArray) -> Tiling:
+    """The tiling of these edges: its mean repetition, and how well the mean of the others tells each one,
+    times the share of movement inside repetitions."""
     if len(edges) == 0:
         return Tiling(edges, 0.0, template)
-    own = cycles(signal, edges[:, 0], edges[:, 1] - edges[:, 0]).mean(axis=0)
-    return Tiling(edges, _fit(signal, stretches.moving, edges), own)
-
-
-def _fit(signal: FloatArray, moving: NDArray[np.bool_], edges: NDArray[np.int64]) -> float:
-    """How well the mean of the others tells each repetition, times the share of movement inside
-    repetitions."""
-    if len(edges) < 2:
-        return 0.0
     shapes = cycles(signal, edges[:, 0], edges[:, 1] - edges[:, 0])
+    own = shapes.mean(axis=0)
+    if len(edges) < 2:
+        return Tiling(edges, 0.0, own)
     others = (shapes.sum(axis=0) - shapes) / (len(shapes) - 1)
     along = np.einsum("skf,skf->s", shapes, others)
     energy = np.einsum("skf,skf->s", shapes, shapes) * np.einsum("skf,skf->s", others, others)
     explained = np.average(np.clip(along, 0, None) ** 2 / np.maximum(energy, 1e-12))
-    return float(explained * coverage(moving, edges))
+    return Tiling(edges, float(explained * coverage(stretches.moving, edges)), own)
 
 
 def agreement(signal: FloatArray, edges: NDArray[np.int64]) -> FloatArray:
