@@ -267,11 +267,13 @@ def _far_from_not(moments: FloatArray, t: FloatArray, step: float) -> BoolArray:
 
 def _clipped(values: FloatArray, least: float) -> BoolArray:
     """(m,) samples at full scale: a channel stays exactly at its extreme, above `least`, for two samples."""
-    low, high = values.min(axis=0), values.max(axis=0)
+    low, high = (np.array([extremum(column) for column in values.T]) for extremum in (np.min, np.max))
     extreme = np.maximum(-low, high)
     if not (extreme > least).any():
         return np.zeros(values.shape[0], dtype=bool)
     at = (np.abs(values) >= extreme * (1 - 1e-6)) & (extreme > least)
+    if max(np.count_nonzero(column) for column in at.T) < 3:
+        return np.zeros(values.shape[0], dtype=bool)
     pair = at[1:] & at[:-1] & (np.sign(values[1:]) == np.sign(values[:-1]))
     run = np.zeros_like(at)
     run[1:] |= pair
