@@ -6,8 +6,9 @@ is the agent itself, for as long as it connects to one sensor, and for that sens
 to pair meanwhile is turned down. An agent of the desktop's stays the default one and hears of it first.
 
 A bond that the sensor has forgotten ends the connecting like a weak radio does, and would be tried for ever.
-From BlueZ 5.83 on `Device1.Disconnected` tells the reason. Before, what can be seen is a link of a bonded device
-that comes up and falls again and again before its services are known: encryption is the first thing tried on it.
+A late BlueZ (5.87 documents it, 5.82 does not have it) tells the reason in `Device1.Disconnected`. Without it, what
+can be seen is a link of a bonded device that comes up and falls again and again before its services are known:
+encryption is the first thing tried on it.
 """
 
 from __future__ import annotations
