@@ -416,6 +416,32 @@ def test_events_of_battery_flash_and_the_recordings_end(play: Play, moving: Movi
     play(scene())
 
 
+def test_a_stream_that_falls_behind_the_flash_skips_and_goes_on(play: Play, moving: Moving) -> None:
+    """On a slow machine the link took longer than the flash held: the stream then waited for what was gone."""
+
+    async def scene() -> None:
+        async with Air() as air:
+            sensor = await put_on(air, moving(), loop=True, speed=200.0)
+            sensor.firmware.flash = FlashRing(60)
+            client = await paired(air, sensor)
+            plain, slow = sensor.notify, 2
+
+            async def late(characteristic: Any, value: bytes) -> None:
+                nonlocal slow
+                slow -= 1
+                await asyncio.sleep(0.5 if slow >= 0 else 0.0)  # ten thousand samples
+                await plain(characteristic, value)
+
+            await command(client, 1, 1, b"\x01")
+            sensor.notify = late  # type: ignore[method-assign]  # the slow link
+            await until(lambda: slow < -20)
+            boot = sensor.firmware.boot
+            first = [opened(raw, boot)[0] for raw in client.received[DATA]]
+            assert max(np.diff(first)) > 60
+
+    play(scene())
+
+
 def test_without_a_subscription_it_only_samples(play: Play, moving: Moving) -> None:
     async def scene() -> None:
         async with Air() as air:

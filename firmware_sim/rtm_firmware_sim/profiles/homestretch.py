@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 import struct
 import zlib
@@ -347,7 +348,11 @@ class Homestretch(Peripheral):
                 self._streaming = False
                 if not self._stopped:  # the recording is over
                     await self._send_event(EventKind.RUN_ENDED, 0)
+            else:  # so far behind that the flash has overwritten it: the stream skips, the index shows it
+                oldest = f.flash.oldest(f.boot)
+                self._stream_index = f.next_index if oldest is None else max(oldest, self._stream_index)
             await self._warn()
+            await asyncio.sleep(0)  # whatever the stream does, the radio goes on
 
     async def _warn(self) -> None:
         """Events of battery and flash, each level once."""
