@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import math
+import re
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -30,19 +31,25 @@ FRESH_S = 10.0  # a live message is sent at least every second while a recording
 STOPPING_S = 10.0  # until a gateway has carried out a stop; one that goes on for longer has not heard it
 LARGEST_MESSAGE = 4096  # bytes; a live message has about a hundred
 REMEMBERED_SETS = 10_000
+ANGLE_NAME = re.compile("[a-z_]{1,40}")
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """The newest count and angle of a gateway's open recording. `heard` is monotonic seconds."""
+    """The newest count and angle of a gateway's open recording. `heard` is monotonic seconds.
+
+    angle: what the angle is of (`knee_flexion`, `joint`, `inclination`); with a joint's name and no `angle_deg` the
+    joint's axis is not known yet.
+    """
 
     recording: UUID
     exercise: str | None
     count: int
     heard: float
     angle_deg: float | None = None
+    angle: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +119,11 @@ class LiveHub:
         exercise: str | None,
         count: int,
         angle_deg: float | None = None,
+        angle: str | None = None,
     ) -> None:
         """A live message has come: whoever listens to this gateway is woken."""
         with self._lock:
-            self._live[gateway] = Live(recording, exercise, count, self._clock(), angle_deg)
+            self._live[gateway] = Live(recording, exercise, count, self._clock(), angle_deg, angle)
             listeners = tuple(self._listeners.get(gateway, ()))
         for loop, news in listeners:
             with suppress(RuntimeError):  # the loop was closed meanwhile
@@ -210,8 +218,10 @@ def _remember(kept: dict[UUID, Kept], key: UUID, value: Kept) -> None:
         del kept[next(iter(kept))]
 
 
-def read_live(topic: str, payload: bytes) -> tuple[UUID, UUID, str | None, int, float | None] | None:
-    """(gateway, recording, exercise, count, angle_deg) of a live message; None for anything that is not one."""
+def read_live(
+    topic: str, payload: bytes
+) -> tuple[UUID, UUID, str | None, int, float | None, str | None] | None:
+    """(gateway, recording, exercise, count, angle_deg, angle) of a live message; None for anything that is not one."""
     parts = topic.split("/")
     if len(parts) != 4 or len(payload) > LARGEST_MESSAGE:
         return None
@@ -227,6 +237,7 @@ def read_live(topic: str, payload: bytes) -> tuple[UUID, UUID, str | None, int, 
             None if exercise is None else str(exercise)[:80],
             count,
             _angle(message.get("angle_deg")),
+            _angle_name(message.get("angle")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
@@ -237,6 +248,11 @@ def _angle(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) and abs(value) <= 360 else None
+
+
+def _angle_name(value: object) -> str | None:
+    """The name of an angle as in a result; a gateway of an earlier release names none."""
+    return value if isinstance(value, str) and ANGLE_NAME.fullmatch(value) else None
 
 
 class MqttLive:

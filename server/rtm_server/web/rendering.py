@@ -74,6 +74,8 @@ class Pages:
             sentence_of=wording.sentence_of,
             code_words=wording.code_words,
             exercise_name=wording.exercise_name,
+            plain_exercise=wording.plain_exercise,
+            cue=wording.cue,
         )
 
     def render(

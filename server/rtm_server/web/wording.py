@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 from rtm_billing.rules import RULES
+from rtm_signal.catalogue import EXERCISES
 
 CODE_WORDS = {rule.code: rule.words.capitalize() for rule in RULES}
 """Our own short words; the descriptors of the code set belong to its publisher."""
@@ -70,6 +71,8 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+TILT = "inclination"
+_PARTS = {"trunk": "Back"}
 _ISO_DAY = re.compile(r"\b(\d{4}-\d\d-\d\d)\b")
 
 
@@ -89,6 +92,26 @@ def _day_words(text: str) -> str:
 def exercise_name(identifier: str | None) -> str:
     """`shoulder_abduction` -> `Shoulder abduction`."""
     return "Free exercise" if not identifier else identifier.replace("_", " ").capitalize()
+
+
+def plain_exercise(identifier: str | None) -> str:
+    """The catalogue's plain words for the patient: `Arm raise to the side`."""
+    known = EXERCISES.get(identifier or "")
+    return exercise_name(identifier) if known is None else known.name
+
+
+def cue(identifier: str | None) -> str:
+    """How the exercise is done, in one sentence; empty for one the catalogue does not know."""
+    known = EXERCISES.get(identifier or "")
+    return "" if known is None else known.cue
+
+
+def angle_words(angle: str | None) -> str:
+    """`knee_flexion` -> `Knee angle`; one sensor alone shows a `Tilt`."""
+    if angle is None or angle == TILT:
+        return "Tilt"
+    part = angle.partition("_")[0]
+    return f"{_PARTS.get(part, part.capitalize())} angle"
 
 
 def now_utc() -> datetime:

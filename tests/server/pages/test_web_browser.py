@@ -116,6 +116,12 @@ def test_the_live_set_is_accessible_and_counts(
         hub.heard(own_house.gateway, recording, "pendulum", count)
         expect(page.locator("[data-count]")).to_have_text(str(count), timeout=20_000)
     expect(page.locator("[data-said]")).to_have_text("5 repetitions")
+    hub.heard(own_house.gateway, recording, "pendulum", 5, None, "shoulder_flexion")
+    expect(page.locator("[data-angle]")).to_have_text("Shoulder angle: comes as you move", timeout=20_000)
+    assert not page.is_visible("[data-zero]")
+    hub.heard(own_house.gateway, recording, "pendulum", 5, 41.6, "shoulder_flexion")
+    expect(page.locator("[data-angle]")).to_have_text("Shoulder angle 42°", timeout=20_000)
+    assert page.is_visible("text=0° is how you held it when the set began")
     assert page.get_attribute("[data-meter]", "width") == "50"
     page.click("text=Stop")
     page.wait_for_selector("text=Set finished")

@@ -124,7 +124,11 @@ def test_events_follow_count_and_angle(patient: httpx.Client, own_house: House, 
                 hub.heard(own_house.gateway, recording, "pendulum", 1)
             if line == 'data: {"count": 1}':
                 hub.heard(own_house.gateway, recording, "pendulum", 2, 41.5)
-            if line == 'data: {"angle_deg": 41.5}':
+            if line == 'data: {"angle_deg": 41.5, "words": "Tilt"}':
+                hub.heard(own_house.gateway, recording, "pendulum", 2, None, "shoulder_flexion")
+            if line == 'data: {"angle_deg": null, "words": "Shoulder angle"}':
+                hub.heard(own_house.gateway, recording, "pendulum", 2, 17.0, "shoulder_flexion")
+            if line == 'data: {"angle_deg": 17.0, "words": "Shoulder angle"}':
                 break
     assert seen == [
         "event: waiting",
@@ -134,7 +138,11 @@ def test_events_follow_count_and_angle(patient: httpx.Client, own_house: House, 
         "event: count",
         'data: {"count": 2}',
         "event: angle",
-        'data: {"angle_deg": 41.5}',
+        'data: {"angle_deg": 41.5, "words": "Tilt"}',
+        "event: angle",
+        'data: {"angle_deg": null, "words": "Shoulder angle"}',
+        "event: angle",
+        'data: {"angle_deg": 17.0, "words": "Shoulder angle"}',
     ]
 
 
@@ -202,11 +210,17 @@ GATEWAY, RECORDING = uuid4(), uuid4()
 
 def test_read_live() -> None:
     message = {"recording": str(RECORDING), "exercise": "squat", "count": 3, "angle_deg": 12.5, "t": 1.0}
+    named = {**message, "angle": "knee_flexion"}
     found = read_live(f"rtm/v1/{GATEWAY}/live", json.dumps(message).encode())
-    assert found == (GATEWAY, RECORDING, "squat", 3, 12.5)
+    assert found == (GATEWAY, RECORDING, "squat", 3, 12.5, None), "as earlier gateways say it"
+    found = read_live(f"rtm/v1/{GATEWAY}/live", json.dumps(named).encode())
+    assert found == (GATEWAY, RECORDING, "squat", 3, 12.5, "knee_flexion")
+    for odd_name in (5, "", "<b>", "x" * 41, ["knee_flexion"]):
+        odd_one = read_live(f"rtm/v1/{GATEWAY}/live", json.dumps({**message, "angle": odd_name}).encode())
+        assert odd_one == (GATEWAY, RECORDING, "squat", 3, 12.5, None)
     for no_angle in (None, True, "12", 1e9):
         bare = read_live(f"rtm/v1/{GATEWAY}/live", json.dumps({**message, "angle_deg": no_angle}).encode())
-        assert bare == (GATEWAY, RECORDING, "squat", 3, None), "it still counts"
+        assert bare == (GATEWAY, RECORDING, "squat", 3, None, None), "it still counts"
     for odd in ({"count": -1}, {"count": True}, {"count": 1.5}, {"count": None}, {"recording": 5}):
         assert read_live(f"rtm/v1/{GATEWAY}/live", json.dumps({**message, **odd}).encode()) is None
     assert read_live("rtm/v1/x/live", json.dumps(message).encode()) is None

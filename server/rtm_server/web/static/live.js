@@ -5,6 +5,7 @@ if (live) {
   const state = live.querySelector("[data-state]");
   const said = live.querySelector("[data-said]");
   const angle = live.querySelector("[data-angle]");
+  const zero = live.querySelector("[data-zero]");
   const meter = live.querySelector("[data-meter]");
   const target = Number(live.dataset.target) || 0;
   const source = new EventSource(live.dataset.live);
@@ -16,7 +17,9 @@ if (live) {
     if (n % 5 === 0 || n === target) said.textContent = `${n} repetitions`; // not every one: a screen reader would never stop
   });
   source.addEventListener("angle", (event) => {
-    angle.textContent = `Tilt now: ${Math.round(JSON.parse(event.data).angle_deg)}°`;
+    const { angle_deg: degrees, words } = JSON.parse(event.data);
+    angle.textContent = degrees === null ? `${words}: comes as you move` : `${words} ${Math.round(degrees)}°`;
+    if (zero) zero.hidden = degrees === null;
   });
   source.addEventListener("waiting", () => { state.textContent = "Waiting for your sensor. You can begin; nothing is lost."; });
   source.addEventListener("closed", () => { source.close(); location.assign("/today"); });

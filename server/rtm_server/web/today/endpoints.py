@@ -32,6 +32,7 @@ from rtm_server.web.policy import Action, Actor, allow
 from rtm_server.web.services import Services, Svc, Who
 from rtm_server.web.today import repository
 from rtm_server.web.today.views import LiveSet
+from rtm_server.web.wording import TILT, angle_words
 
 router = APIRouter()
 
@@ -248,8 +249,8 @@ async def _news(
         if count != told:
             told = count
             text = _event("waiting" if count is None else "count", count=count)
-        if live is not None and live is not shown and live.angle_deg is not None:
-            text += _event("angle", angle_deg=live.angle_deg)
+        if live is not None and live is not shown and _new_angle(live, shown):
+            text += _event("angle", angle_deg=live.angle_deg, words=angle_words(live.angle))
         shown = live
         now = time.monotonic()
         if not text and now - spoke >= KEEP_ALIVE_S:
@@ -264,6 +265,14 @@ async def _news(
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL_S):
                 await news.wait()
+
+
+def _new_angle(live: Live, shown: Live | None) -> bool:
+    """Whether there is an angle to show, or a joint whose angle is not known any more."""
+    if live.angle_deg is not None:
+        return True
+    joint = live.angle is not None and live.angle != TILT
+    return joint and (shown is None or shown.angle_deg is not None or shown.angle != live.angle)
 
 
 def _event(name: str, **data: object) -> str:
