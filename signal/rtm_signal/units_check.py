@@ -42,10 +42,10 @@ def check_units(recording: GriddedRecording) -> tuple[Doubt, ...]:
 
 
 def _doubt_acc(name: str, sensor: GriddedSensor) -> list[str]:
-    acc = sensor.acc[~sensor.gap] if not sensor.gap.all() else sensor.acc
-    if acc.shape[0] > 2 and not np.ptp(acc, axis=0).any():
+    acc = _measured(sensor.acc, sensor)
+    if acc.shape[0] > 2 and _stuck(acc):
         return [f"The accelerometer of {name} never changes: it is stuck or was never started."]
-    usual = float(np.median(np.linalg.norm(acc, axis=1)))
+    usual = float(np.median(_length(acc)))
     looks_like = (
         ("g", 0.7, 5.0),
         ("thousandths of g", 300.0, 1500.0),
@@ -64,10 +64,10 @@ def _doubt_acc(name: str, sensor: GriddedSensor) -> list[str]:
 def _doubt_gyr(name: str, sensor: GriddedSensor) -> list[str]:
     if sensor.gyr is None:
         return []
-    gyr = sensor.gyr[~sensor.gap] if not sensor.gap.all() else sensor.gyr
-    if gyr.shape[0] > 2 and not np.ptp(gyr, axis=0).any():
+    gyr = _measured(sensor.gyr, sensor)
+    if gyr.shape[0] > 2 and _stuck(gyr):
         return [f"The gyroscope of {name} never changes: it is stuck or was never started."]
-    fastest = float(np.percentile(np.linalg.norm(gyr, axis=1), 99))
+    fastest = float(np.percentile(_length(gyr), 99))
     if fastest > _FASTEST:
         return [f"The gyroscope of {name} seems to be in deg/s, not rad/s (up to {fastest:.3g})."]
     scale = _scale(sensor)
@@ -90,9 +90,27 @@ def _scale(sensor: GriddedSensor) -> float | None:
     # In the sensor's frame a fixed vector a changes by -omega x a.
     expected: FloatArray = -np.cross(turn, acc)
     seen: FloatArray = np.gradient(acc, 1 / rate, axis=0)
-    power = float(np.mean(np.sum(expected**2, axis=1)))
+    power = _product(expected, expected)
     if power < (_LEAST_TURN * 9.81) ** 2:
         return None
-    scale = float(np.mean(np.sum(expected * seen, axis=1))) / power
-    agreement = scale * np.sqrt(power / max(float(np.mean(np.sum(seen**2, axis=1))), 1e-12))
+    scale = _product(expected, seen) / power
+    agreement = scale * np.sqrt(power / max(_product(seen, seen), 1e-12))
     return scale if agreement > 0.6 else None
+
+
+def _product(some: FloatArray, other: FloatArray) -> float:
+    """Mean over the samples of the scalar product of two (n, 3)."""
+    return float(np.vdot(some, other)) / len(some)
+
+
+def _length(values: FloatArray) -> FloatArray:
+    return np.sqrt(np.einsum("ni,ni->n", values, values))
+
+
+def _stuck(values: FloatArray) -> bool:
+    return all(bool((column == column[0]).all()) for column in values.T)
+
+
+def _measured(values: FloatArray, sensor: GriddedSensor) -> FloatArray:
+    """The samples that were not bridged; all where none was measured."""
+    return values if sensor.gap.all() or not sensor.gap.any() else values[~sensor.gap]
