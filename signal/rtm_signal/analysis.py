@@ -18,7 +18,7 @@ from rtm_signal.movement import Movement
 from rtm_signal.orientation import Orientation, orient
 from rtm_signal.placement import misplaced
 from rtm_signal.recording import FloatArray, Recording
-from rtm_signal.repetitions import find_sets, learn
+from rtm_signal.repetitions import find_sets, learn, walks_only
 from rtm_signal.repetitions_count import CountedSet, settle, total_range
 from rtm_signal.repetitions_prescribed import Prior, prior_of
 from rtm_signal.repetitions_timing import Timing, timings
@@ -37,6 +37,9 @@ from rtm_signal.units_check import check_units
 
 PIPELINE_VERSION = "1.1"
 """Changes whenever a result may change."""
+
+
+WALKING = "All that repeats is walking, whose strides count only where walking is the exercise."
 
 
 def analyze(
@@ -79,6 +82,8 @@ def analyze(
         angle = measure(choice, entry, oriented, shown, _matching(pose, choice.of), inside)
         withheld += angle.withheld
     withheld += [Withheld("samples", remark) for remark in grid.remarks]
+    if not found and not trimmed and not known and prior is None and walks_only(moved):
+        withheld.append(Withheld("repetitions", WALKING))
     tempo = None if entry.id == catalogue.GENERIC.id else entry.tempo_s
     sets = tuple(_set(one, moved, angle, known, tempo) for one in counted)
     return Analysis(
@@ -142,6 +147,7 @@ def _set(
     known: Sequence[Movement],
     tempo_s: tuple[float, float] | None,
 ) -> RepetitionSet:
+    moved = _around(moved, one)
     phases = timings(moved, one.start_s, one.end_s)
     if len(phases) == 1:
         # A lone repetition has no other to be told from: all its movement belongs to it.
@@ -151,6 +157,14 @@ def _set(
     judged = qualities(one, phases, moved, known, None, tempo_s)
     repetitions = tuple(_repetition(timing, angle, q) for timing, q in zip(phases, judged, strict=True))
     return RepetitionSet(repetitions[0].start_s, repetitions[-1].end_s, repetitions)
+
+
+def _around(moved: Motion, one: CountedSet) -> Motion:
+    """A set and as much on either side as it lasts: what its timing and quality look at."""
+    start, end = float(one.start_s[0]), float(one.end_s[-1])
+    reach = end - start + 1.0
+    first, last = np.searchsorted(moved.t, [start - reach, end + reach])
+    return moved.part(int(first), int(last))
 
 
 def _repetition(timing: Timing, angle: Angle | None, quality: Quality) -> Repetition:

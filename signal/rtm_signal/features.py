@@ -14,6 +14,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import butter, sosfiltfilt
 
+from rtm_signal.gravity import G
 from rtm_signal.orientation import Orientation
 from rtm_signal.recording import FloatArray
 from rtm_signal.time_grid import GriddedSensor
@@ -35,7 +36,8 @@ class Motion:
     """Features of one or more sensors on a grid.
 
     t: (n,) s; rate_hz; posture: (n, 4 m) and rate: (n, 3 m) of m sensors, rad and rad/s; speed: (n,) rad/s,
-    the largest turning speed of any sensor.
+    the largest turning speed of any sensor; lift: (n, m) m/s2, vertical acceleration of each sensor, without
+    gravity, where it is known.
     """
 
     t: FloatArray
@@ -43,11 +45,13 @@ class Motion:
     posture: FloatArray
     rate: FloatArray
     speed: FloatArray
+    lift: FloatArray | None = None
 
     def part(self, first: int, last: int) -> Motion:
         """Samples first..last-1."""
         cut = slice(first, last)
-        return Motion(self.t[cut], self.rate_hz, self.posture[cut], self.rate[cut], self.speed[cut])
+        lift = None if self.lift is None else self.lift[cut]
+        return Motion(self.t[cut], self.rate_hz, self.posture[cut], self.rate[cut], self.speed[cut], lift)
 
 
 def motion(sources: Sequence[Orientation | GriddedSensor]) -> Motion:
@@ -59,7 +63,15 @@ def motion(sources: Sequence[Orientation | GriddedSensor]) -> Motion:
     posture = np.concatenate([p for p, _ in parts], axis=1)[keep]
     rate = np.concatenate([r for _, r in parts], axis=1)[keep]
     speed = np.max([np.linalg.norm(r[keep], axis=1) for _, r in parts], axis=0)
-    return Motion(sources[0].t[keep], rate_hz / step, posture, rate, speed)
+    lifts = [_lift(s) for s in sources if isinstance(s, Orientation)]
+    lift = np.column_stack(lifts)[keep] if lifts else None
+    return Motion(sources[0].t[keep], rate_hz / step, posture, rate, speed, lift)
+
+
+def _lift(source: Orientation) -> FloatArray:
+    """(n,) m/s2, upward acceleration, low-passed as the rest."""
+    along = np.einsum("ij,ij->i", source.acc, source.up) - G
+    return low_pass(along, _LOW_PASS_HZ, source.rate_hz)
 
 
 def _of_orientation(source: Orientation) -> tuple[FloatArray, FloatArray]:

@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtm_signal.features import Motion
+from rtm_signal.gait import walks
 from rtm_signal.movement import FoundSet, Movement, likeness, same_axes, scale_of, weigh
 from rtm_signal.recording import FloatArray
-from rtm_signal.repetitions_period import SHORTEST_S, candidate_periods, merged
+from rtm_signal.repetitions_candidates import EDGE_PAD, candidates, tiled
+from rtm_signal.repetitions_period import SHORTEST_S
 from rtm_signal.repetitions_prescribed import Prior, find_prescribed
 from rtm_signal.repetitions_single import lone, recognised
-from rtm_signal.repetitions_tiling import PHASES, Tiling, agreement, at_steps, bank, cycles, refine, tile
+from rtm_signal.repetitions_tiling import PHASES, at_steps, bank, cycles, tile
 from rtm_signal.segmentation import bouts, is_moving, moving_s
 from rtm_signal.self_similarity import walking
 
@@ -40,9 +42,6 @@ _LONGEST_STRIDE_S = 1.35
 """A stride of slow walking (0.74 Hz); beside an exercise _SLOWER_THAN_GAIT times as slow such a set is
 walking."""
 _SLOWER_THAN_GAIT = 1.3
-_LEAST_AGREEMENT = 0.7
-"""Correlation with the median repetition below which one at the edge of a set is other movement."""
-_LEAST_CORE = 3
 _REACH_POWER = 0.3
 """How much the share of a bout's movement that a set explains counts beside how well it explains it."""
 _LEAST_REST_S = 4.0
@@ -54,9 +53,6 @@ _NOMINAL_WEIGHT = 0.25
 _MOSTLY = 0.5
 _MARGIN_S = 1.0
 """Rest kept on either side of a bout, so that its first and last repetition have room."""
-_EDGE_PAD = 0.45
-"""Share of a period made up at the edges of a trimmed set: a repetition cut by less than that is still
-one."""
 
 
 def find_sets(
@@ -82,29 +78,59 @@ def find_sets(
         found = [] if one is None else [one]
     elif prior is not None:
         found = find_prescribed(motion, prior, known)
+    elif known:
+        found = _of_the_known(motion, moving, known)
     else:
-        found = _in_bouts(motion, moving, known)
+        anything = _in_bouts(motion, moving)
+        found = _of_one_movement(_without_walking(anything, motion))
+        if anything and not found:
+            return []
     if found:
         return found
     edges = lone(motion, moving, trimmed=trimmed)
     return [] if edges is None else [_lone_set(motion, *edges)]
 
 
-def _in_bouts(motion: Motion, moving: NDArray[np.bool_], known: Sequence[Movement]) -> list[FoundSet]:
-    """The sets of all bouts: of the calibrated movement, or else of the one that is repeated best."""
+def walks_only(motion: Motion) -> bool:
+    """Whether something in `motion` repeats and all of it is walking."""
+    moving = is_moving(motion)
+    sets = _in_bouts(motion, moving) if len(motion.t) >= 8 and moving.any() else []
+    return bool(sets) and not _without_walking(sets, motion)
+
+
+def _in_bouts(motion: Motion, moving: NDArray[np.bool_]) -> list[FoundSet]:
+    """The sets of all bouts, whatever they are."""
+    spans = _with_margin(bouts(motion), motion)
+    return [one for a, b in spans for one in _in_bout(motion.part(a, b), moving[a:b], ())]
+
+
+def _without_walking(found: Sequence[FoundSet], motion: Motion) -> list[FoundSet]:
+    """The sets that are not walking, nor a shorter piece about the same axes, which may be steps of another pace."""
+    steps = [one for one in found if walks(one, motion)]
+    return [
+        one
+        for one in found
+        if not any(
+            one is s or (_lasts(one) < _lasts(s) and same_axes(one.movement, s.movement) > _LEAST_SAME_AXES)
+            for s in steps
+        )
+    ]
+
+
+def _lasts(one: FoundSet) -> float:
+    return float(one.end_s[-1] - one.start_s[0])
+
+
+def _of_the_known(motion: Motion, moving: NDArray[np.bool_], known: Sequence[Movement]) -> list[FoundSet]:
+    """The sets of the calibrated movement."""
     found: list[FoundSet] = []
     others: list[FoundSet] = []
     for a, b in _with_margin(bouts(motion), motion):
         part = motion.part(a, b)
         sets = _in_bout(part, moving[a:b], known)
-        if not known:
-            found += sets
-            continue
         mine = _of_movement(sets, known)
         found += mine or _recognised(part, moving[a:b], known)
         others += [one for one in sets if not any(one is m for m in mine)]
-    if not known:
-        return _of_one_movement(found)
     # Small or quick repetitions may resemble those found more than those calibrated.
     found += _of_movement(others, [one.movement for one in found])
     return sorted(found, key=lambda one: float(one.start_s[0]))
@@ -175,7 +201,7 @@ def tiled_with(part: Motion, moving: NDArray[np.bool_], movement: Movement) -> t
 
     A repetition cut at either end by less than half counts.
     """
-    step, pad = movement.duration_s / PHASES, int(_EDGE_PAD * PHASES)
+    step, pad = movement.duration_s / PHASES, int(EDGE_PAD * PHASES)
     grid, whole = at_steps(weigh(part, movement.scale), step * part.rate_hz)
     if len(grid) < PHASES // 2 + 2:
         return np.zeros(0), np.zeros(0)
@@ -208,7 +234,7 @@ def learn(
     scale = scale_of(calibration)
     kinds: list[Movement] = []
     for a, b in [] if nominal == 1 else spans:
-        found = _candidates(calibration.part(a, b), moving[a:b], trimmed=whole, scale=scale)
+        found = candidates(calibration.part(a, b), moving[a:b], trimmed=whole, scale=scale)
         found = [f for f in found if f.fit > _LEAST_FIT]
         score = [f.fit - hint * abs(np.log(len(f.start_s) / (nominal or 1))) for f in found]
         one = _shortest(found, score)
@@ -251,7 +277,7 @@ def _best(
     part: Motion, moving: NDArray[np.bool_], *, trimmed: bool, known: Sequence[Movement]
 ) -> FoundSet | None:
     scale = known[0].scale if known else scale_of(part)
-    found = _candidates(part, moving, trimmed=trimmed, scale=scale)
+    found = candidates(part, moving, trimmed=trimmed, scale=scale)
     best = _chosen(found, part, moving, trimmed=trimmed, known=known)
     if best is None or trimmed:
         return best
@@ -259,9 +285,7 @@ def _best(
     signal = weigh(part, scale)
     for share in (2, 3):
         period = best.movement.duration_s / share
-        one = (
-            _tiled(part, signal, moving, period, trimmed=False, scale=scale) if period > SHORTEST_S else None
-        )
+        one = tiled(part, signal, moving, period, trimmed=False, scale=scale) if period > SHORTEST_S else None
         if one is not None and len(one.start_s) > _CLEARLY * len(best.start_s):
             found.append(one)
     return _chosen(found, part, moving, trimmed=trimmed, known=known)
@@ -301,104 +325,3 @@ def _shortest(found: Sequence[FoundSet], score: Sequence[float]) -> FoundSet | N
         if one_score > top - _NEARLY and shorter > _CLEARLY and more > _CLEARLY:
             best = one
     return best
-
-
-def _candidates(
-    part: Motion, moving: NDArray[np.bool_], *, trimmed: bool, scale: tuple[float, float]
-) -> list[FoundSet]:
-    """The tilings of one bout, one for each candidate period."""
-    signal = weigh(part, scale)
-    posture = signal[:, : part.posture.shape[1]]
-    periods = merged(candidate_periods(signal, part.rate_hz), candidate_periods(posture, part.rate_hz))
-    found = [_tiled(part, signal, moving, float(p), trimmed=trimmed, scale=scale) for p in periods]
-    return [f for f in found if f is not None]
-
-
-def _tiled(
-    part: Motion,
-    signal: FloatArray,
-    moving: NDArray[np.bool_],
-    period: float,
-    *,
-    trimmed: bool,
-    scale: tuple[float, float],
-) -> FoundSet | None:
-    step = period / PHASES
-    grid, whole = at_steps(signal, step * part.rate_hz)
-    active = moving[whole]
-    pad = int(_EDGE_PAD * PHASES) if trimmed else 0
-    padded = np.pad(grid, ((pad, pad), (0, 0)), mode="edge")
-    active = np.pad(active, pad)
-    # The first guess at the repetitions: as many as fit between the first and the last movement.
-    at_work = np.flatnonzero(active)
-    if len(at_work) == 0:
-        return None
-    first, last = int(at_work[0]), int(at_work[-1])
-    edges = np.round(np.linspace(first, last, max(1, round((last - first) / PHASES)) + 1)).astype(np.int64)
-    even = np.round(np.linspace(pad, pad + len(grid) - 1, max(1, round(len(grid) / PHASES)) + 1))
-    guesses = [edges, even.astype(np.int64)] if not trimmed else [edges]
-    starts = [cycles(padded, g[:-1], np.diff(g)).mean(axis=0) for g in guesses]
-    if last - first >= PHASES:
-        starts.append(cycles(padded, np.array([first]), np.array([PHASES]))[0])
-    stretches = bank(padded, active, pad)
-    best = refine(padded, stretches, starts)
-    # A hold at the top looks like a rest at the base: the other reading has its edges half a cycle away.
-    turned = refine(padded, stretches, [np.roll(best.template, PHASES // 2, axis=0)], rounds=1)
-    best = max(best, turned, key=lambda tiling: tiling.fit)
-    if not trimmed:
-        best = _core(padded, active, best)
-    if len(best.edges) == 0:
-        return None
-    return _as_set(part, moving, best, step, pad, scale)
-
-
-def _core(grid: FloatArray, active: NDArray[np.bool_], whole: Tiling) -> Tiling:
-    """The run of repetitions that are alike, tiled again on its own: what surrounds it has no say in it."""
-    if len(whole.edges) < _LEAST_CORE:
-        return whole
-    alike = agreement(grid, whole.edges) > _LEAST_AGREEMENT
-    if alike.all():
-        return whole
-    run = _longest_run(alike)
-    if len(run) < _LEAST_CORE:
-        return whole
-    core = whole.edges[run]
-    first = max(0, int(core[0, 0]) - PHASES // 2)
-    last = min(len(grid), int(core[-1, 1]) + PHASES // 2 + 1)
-    template = cycles(grid, core[:, 0], core[:, 1] - core[:, 0]).mean(axis=0)
-    part = refine(grid[first:last], bank(grid[first:last], active[first:last]), [template])
-    return replace(part, edges=part.edges + first)
-
-
-def _longest_run(alike: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Indices from the first to the last of the longest stretch in which no two in a row are false."""
-    good = np.flatnonzero(alike)
-    if len(good) == 0:
-        return np.zeros(0, np.int64)
-    parts = np.split(good, np.flatnonzero(np.diff(good) > 2) + 1)
-    longest = max(parts, key=len)
-    return np.arange(longest[0], longest[-1] + 1)
-
-
-def _as_set(
-    part: Motion,
-    moving: NDArray[np.bool_],
-    tiling: Tiling,
-    step: float,
-    pad: int,
-    scale: tuple[float, float],
-) -> FoundSet:
-    first, last = float(part.t[0]), float(part.t[-1])
-    edges = first + (tiling.edges - pad) * step
-    usual = float(np.median(edges[:, 1] - edges[:, 0]))
-    at_edges = (part.t < edges[0, 0]) | (part.t > edges[-1, 1])
-    outside = float((at_edges & moving).sum()) / part.rate_hz
-    own = Movement(tiling.template, scale, usual, len(edges))
-    return FoundSet(
-        start_s=np.clip(edges[:, 0], first, last),
-        end_s=np.clip(edges[:, 1], first, last),
-        movement=own,
-        fit=tiling.fit,
-        likeness=0.0,
-        cycles=len(edges) + outside / usual,
-    )
