@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtm_gateway.assignment import Assignment, AssignmentError
+from rtm_gateway.home_warnings import HomeWarnings
+from rtm_gateway.link_event import Event, LinkEvent
+from rtm_gateway.outbox import Outbox
 from rtm_gateway.settings import GatewaySettings, SensorSettings
 
 ONE, TWO, NEW = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -85,6 +89,16 @@ def test_any_command_is_carried_out_or_refused_and_can_be_kept(command: dict[str
         return
     own = settings(*HOME.sensors)
     assert Assignment.of(own, after.state(own)) == after
+
+
+def test_warnings_of_a_sensor_that_goes_end_with_it(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db", bytes(32), limit_bytes=1 << 24)
+    warnings = HomeWarnings(HOME.sensors, outbox)
+    for sensor in HOME.sensors:
+        warnings.on_event(sensor, LinkEvent(Event.BATTERY, "", 0, 0.1))
+    warnings.assign((SHANK,))
+    assert [each["sensor"] for each in warnings.current()] == [str(TWO)]
+    outbox.close()
 
 
 def test_it_holds_over_a_restart_until_the_settings_name_other_sensors() -> None:

@@ -320,6 +320,9 @@ def test_boot_numbers_do_not_repeat_where_the_clock_does(monkeypatch: pytest.Mon
     rising = [numbers() for _ in range(5)]
     assert sorted(set(rising)) == rising
     monkeypatch.setattr(time, "time_ns", lambda: 30_000_000_000)  # 1970, as after every power cut
+    earlier = {numbers() for _ in range(5)}
+    again = boots_by_clock(earlier)  # a restart, the clock set back to before them
+    assert {again() for _ in range(5)}.isdisjoint(earlier)
     fresh = {boots_by_clock()() for _ in range(50)}
     assert len(fresh) == 50
     assert all(number >> 31 == 1 for number in fresh)
