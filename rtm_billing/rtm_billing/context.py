@@ -50,6 +50,8 @@ class Context:
 
     def sent_in(self, period: Period) -> list[SentClaim]:
         """The claims already sent with a service date in a period, in a fixed order."""
+        if not self.sent:
+            return []
         dates = map(date.fromordinal, range(period.first.toordinal(), period.last.toordinal() + 1))
         return [claim for on in dates for claim in self.sent.get(on, ())]
 

@@ -1,9 +1,11 @@
 """What holds of every case: no dependence on order or cuts, no twin paid twice, more is never less."""
 
 import copy
-import random
+import os
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,97 +15,33 @@ from hypothesis import strategies as st
 
 from rtm_billing import evaluate as evaluate_case
 from rtm_billing.kit.build import case
+from rtm_billing.kit.random_cases import START, ZONES, random_case, random_entry
+from rtm_billing.kit.second_reading import Read, second_reading
 from rtm_billing.rules import RULES
 
-ZONES = (
-    "America/New_York", "America/Los_Angeles", "Pacific/Honolulu", "Pacific/Kiritimati", "Pacific/Pago_Pago",
-    "Australia/Lord_Howe", "Asia/Kathmandu", "Africa/Cairo", "America/Santiago", "Europe/London", "UTC",
-    "America/St_Johns", "Asia/Beirut", "America/Havana", "Pacific/Chatham", "Africa/Casablanca",
-)  # fmt: skip
-START = date(2025, 11, 1)
-AS_OF = date(2026, 6, 1)
-BEGIN = datetime(2025, 11, 1, tzinfo=UTC)
-SPAN_MINUTES = 200 * 24 * 60
-billing = settings.get_profile("billing")
+TORTURE = int(os.environ.get("RTM_TORTURE_EXAMPLES", "0"))
+
+
+def holds(check: Callable[[Random], None]) -> Callable[..., None]:
+    """Try a check with many a Random: by the dozen hypothesis's, which shrinks; by the ten thousand plain seeds."""
+    if not TORTURE:
+        return settings(settings.get_profile("billing"))(
+            given(chance=st.randoms(use_true_random=False))(check)
+        )
+
+    def many_times() -> None:
+        for seed in range(TORTURE):
+            try:
+                check(Random(seed))
+            except AssertionError as problem:
+                raise AssertionError(f"Random({seed}): {problem}") from problem
+
+    return many_times
 
 
 def evaluate(made: dict[str, Any]) -> dict[str, Any]:
     """The answer, with its JSON taken as it comes."""
     return evaluate_case(made)
-
-
-instants = st.integers(0, SPAN_MINUTES).map(lambda minutes: BEGIN + timedelta(minutes=minutes))
-readings = st.fixed_dictionaries(
-    {"at": instants.map(datetime.isoformat)},
-    optional={
-        "zone": st.sampled_from(ZONES),
-        "kind": st.sampled_from(["sensor", "reported", "access", "test"]),
-        "place": st.sampled_from(["home", "home", "clinic"]),
-        "doubt": st.sampled_from([None, None, None, "a clock jump"]),
-    },
-)
-
-
-@st.composite
-def entries(draw: st.DrawFn) -> dict[str, Any]:
-    """A time entry of up to 50 minutes, to the second; half of them in one busy month."""
-    in_march = st.integers(0, 700).map(lambda hour: datetime(2026, 3, 2, tzinfo=UTC) + timedelta(hours=hour))
-    start = draw(st.one_of(instants, in_march))
-    end = start + timedelta(seconds=draw(st.integers(0, 3000)))
-    entered = draw(st.sampled_from([None, None, None, 1, 6, 8, 20]))
-    return {
-        "start": start.isoformat(),
-        "end": end.isoformat(),
-        "by": draw(st.sampled_from(["pt1", "pt2", "pta"])),
-        "role": draw(
-            st.sampled_from(["therapist", "therapist", "assistant", "clinical_staff", "unlicensed"])
-        ),
-        "contact": draw(st.sampled_from([None, "phone", "video", "message", "voicemail"])),
-        "idle": draw(st.sampled_from([False, False, False, True])),
-        "billed_elsewhere": draw(st.sampled_from([False, False, False, True])),
-        "entered_at": None if entered is None else (end + timedelta(days=entered)).isoformat(),
-    }
-
-
-@st.composite
-def cases(draw: st.DrawFn) -> dict[str, Any]:
-    """A case over the turn of the rules, any zones, any settings."""
-    dense = draw(st.integers(0, 20))
-    first = draw(st.integers(0, 150))
-    run = [{"on": (START + timedelta(days=first + i)).isoformat()} for i in range(dense)]
-    chosen = draw(
-        st.fixed_dictionaries(
-            {},
-            optional={
-                "window_anchor": st.sampled_from(["first_data", "started", "consent"]),
-                "supply_when": st.sampled_from(["closed", "threshold"]),
-                "supply_date": st.sampled_from(["window_end", "threshold"]),
-                "setup_date": st.sampled_from(["minimum_met", "education"]),
-                "management_date": st.sampled_from(["month_end", "threshold"]),
-                "day_zone": st.sampled_from(["patient", "clinic"]),
-                "month_split": st.sampled_from(["split", "start"]),
-                "no_data_month": st.sampled_from(["hold", "bill"]),
-            },
-        )
-    )
-    return case(
-        {
-            "practice.timezone": draw(st.sampled_from(ZONES)),
-            "patient.timezone": draw(st.sampled_from(ZONES)),
-            "episode.started": START.isoformat(),
-            "episode.discharged": draw(st.sampled_from([None, "2026-04-15"])),
-            "episode.consent": [{"from": draw(st.sampled_from(["2025-10-01", "2026-03-10"])), "to": None}],
-            "episode.plan_of_care": [{"from": "2025-10-01", "to": None}],
-            "episode.organ_system": draw(
-                st.sampled_from(["musculoskeletal", "respiratory", "cognitive_behavioral"])
-            ),
-            "episode.setup": draw(st.sampled_from([None, {"on": "2025-12-20"}, {"on": "2026-03-02"}])),
-        },
-        as_of=AS_OF.isoformat(),
-        data=run + draw(st.lists(readings, max_size=12)),
-        management=draw(st.lists(entries(), max_size=10)),
-        settings=chosen,
-    )
 
 
 def _decided(answer: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -119,20 +57,39 @@ def _decided(answer: dict[str, Any]) -> list[tuple[str, ...]]:
     )
 
 
-@settings(billing)
-@given(cases(), st.randoms(use_true_random=False))
-def test_the_order_of_entries_changes_nothing(made: dict[str, Any], chance: random.Random) -> None:
+@holds
+def test_the_order_of_entries_changes_nothing(chance: Random) -> None:
+    made = random_case(chance)
     shuffled = copy.deepcopy(made)
     chance.shuffle(shuffled["data"])
     chance.shuffle(shuffled["management"])
     assert evaluate(shuffled) == evaluate(made)
 
 
-@settings(billing)
-@given(cases(), st.integers(0, 9), st.floats(0.01, 0.99))
-def test_splitting_an_entry_changes_nothing(made: dict[str, Any], which: int, where: float) -> None:
-    if which >= len(made["management"]):
-        return
+@holds
+def test_a_second_reading_of_the_rules_gives_the_same(chance: Random) -> None:
+    """The engine against the plain sentences, at default settings."""
+    made = {**random_case(chance), "settings": {}}
+    lines = evaluate(made)["lines"]
+    ours = [
+        Read(
+            line["code"],
+            line["units"],
+            line["service_date"],
+            line["decision"],
+            tuple(sorted(line["modifiers"])),
+        )
+        for line in lines
+    ]
+    assert sorted(ours) == second_reading(made), made
+
+
+@holds
+def test_splitting_an_entry_changes_nothing(chance: Random) -> None:
+    made = random_case(chance)
+    if not made["management"]:
+        made["management"] = [random_entry(chance)]
+    which, where = chance.randrange(len(made["management"])), chance.uniform(0.01, 0.99)
     entry = made["management"][which]
     start, end = datetime.fromisoformat(entry["start"]), datetime.fromisoformat(entry["end"])
     middle = start + timedelta(microseconds=int((end - start) / timedelta(microseconds=1) * where))
@@ -146,9 +103,9 @@ def test_splitting_an_entry_changes_nothing(made: dict[str, Any], which: int, wh
     assert _decided(evaluate(split)) == _decided(evaluate(made))
 
 
-@settings(billing)
-@given(cases(), st.booleans())
-def test_a_twin_is_never_paid_twice(made: dict[str, Any], sent: bool) -> None:
+@holds
+def test_a_twin_is_never_paid_twice(chance: Random) -> None:
+    made, sent = random_case(chance), chance.random() < 0.5
     paid = [line for line in evaluate(made)["lines"] if line["decision"] in ("bill", "replace")]
     if sent and paid:
         made["claims_sent"] = [
@@ -181,19 +138,19 @@ def _worth(answer: dict[str, Any], decisions: tuple[str, ...] = ("bill",)) -> di
     return worth
 
 
-@settings(billing)
-@given(cases(), entries())
-def test_more_minutes_never_bill_less(made: dict[str, Any], more: dict[str, Any]) -> None:
-    more = {**more, "billed_elsewhere": False}  # that is time taken away
+@holds
+def test_more_minutes_never_bill_less(chance: Random) -> None:
+    made = random_case(chance)
+    more = {**random_entry(chance), "billed_elsewhere": False}  # that is time taken away
     before = _worth(evaluate(made))
     after = _worth(evaluate({**made, "management": [*made["management"], more]}))
     assert all(after.get(period, 0) >= number for period, number in before.items())
 
 
-@settings(billing)
-@given(cases(), st.integers(0, 200))
-def test_more_days_in_the_windows_never_bill_less(made: dict[str, Any], offset: int) -> None:
-    """A day before the first counted one would move every window, so days are added behind it."""
+@holds
+def test_more_days_in_the_windows_never_bill_less(chance: Random) -> None:
+    """A day before the first counted one would move every window, so the windows are anchored elsewhere."""
+    made, offset = random_case(chance), chance.randrange(201)
     made["settings"]["window_anchor"] = "started"
     made["episode"]["setup"] = None
     if offset > 150:
@@ -214,12 +171,11 @@ def test_more_days_in_the_windows_never_bill_less(made: dict[str, Any], offset: 
                 assert worth.get(period, 0) >= min(number, 16)
 
 
-@settings(billing)
-@given(st.sampled_from(ZONES), st.integers(0, 364), st.integers(0, 23 * 60), st.integers(1, 25))
-def test_a_local_date_is_one_day_in_any_zone_on_any_day(
-    name: str, day: int, minute: int, readings_of_it: int
-) -> None:
+@holds
+def test_a_local_date_is_one_day_in_any_zone_on_any_day(chance: Random) -> None:
     """Readings all through a local date, DST or not, count as that one date."""
+    name, day = chance.choice(ZONES), chance.randrange(365)
+    minute, readings_of_it = chance.randrange(23 * 60), chance.randrange(1, 26)
     zone = ZoneInfo(name)
     on = date(2026, 1, 1) + timedelta(days=day)
     start = datetime(on.year, on.month, on.day, tzinfo=zone).astimezone(UTC)
@@ -243,10 +199,10 @@ def test_a_local_date_is_one_day_in_any_zone_on_any_day(
     assert all(" of 2 data days" in item["why"] for item in answer["not_billable"] if item["code"] == "98985")
 
 
-@settings(billing)
-@given(st.sampled_from(ZONES), st.integers(0, 23), st.integers(0, 364))
-def test_minutes_are_elapsed_time_in_any_zone(name: str, hour: int, day: int) -> None:
+@holds
+def test_minutes_are_elapsed_time_in_any_zone(chance: Random) -> None:
     """20 minutes are 20 minutes whatever the clocks do, unless the clinic's month ends within them."""
+    name, hour, day = chance.choice(ZONES), chance.randrange(24), chance.randrange(365)
     zone = ZoneInfo(name)
     start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day, hours=hour, minutes=7)
     end = start + timedelta(minutes=20)
