@@ -233,7 +233,7 @@ def _split_by_sensor(columns: Columns, names: list[str], path: Path) -> Recordin
         _refuse_row(path, int(row), "the sensor has no name")
     sensors = {}
     for code, name in enumerate(names):
-        rows = np.flatnonzero(columns["sensor"] == code)
+        rows = _rows_of(columns["sensor"], code)
         channels = {channel: _channel(columns, group, rows) for channel, group in CHANNELS.items()}
         acc = channels["acc"]
         if acc is None:
@@ -252,13 +252,26 @@ def _encode(names: NDArray[np.str_], codes: dict[str, int]) -> NDArray[np.int32]
     return np.array([codes[str(word).strip()] for word in words], dtype=np.int32)[which]
 
 
-def _channel(columns: Columns, group: Sequence[str], rows: NDArray[np.intp]) -> FloatArray | None:
+def _rows_of(sensors: NDArray[np.int32], code: int) -> NDArray[np.intp] | slice:
+    """The rows of one sensor; a slice where it stands in one piece, which costs no copy."""
+    mine = sensors == code
+    first, last = int(np.argmax(mine)), len(mine) - int(np.argmax(mine[::-1]))
+    return slice(first, last) if bool(mine[first:last].all()) else np.flatnonzero(mine)
+
+
+def _channel(columns: Columns, group: Sequence[str], rows: NDArray[np.intp] | slice) -> FloatArray | None:
     """(n, 3) with NaN where a value is missing; None where the whole channel is."""
     if group[0] not in columns:
         return None
-    values = np.stack([columns[name][rows] for name in group], axis=1).astype(np.float64)
-    values[~np.isfinite(values)] = np.nan
-    return None if np.isnan(values).any(axis=1).all() else values
+    values = np.empty((len(columns["t"][rows]), 3))
+    for axis, name in enumerate(group):
+        values[:, axis] = columns[name][rows]
+    missing = ~np.isfinite(values)
+    if missing.any():
+        values[missing] = np.nan
+        if missing.any(axis=1).all():
+            return None
+    return values
 
 
 def _refuse_row(path: Path, index: int, why: str) -> NoReturn:
