@@ -104,7 +104,7 @@ def _product(some: FloatArray, other: FloatArray) -> float:
 
 
 def _length(values: FloatArray) -> FloatArray:
-    return np.sqrt(np.einsum("ni,ni->n", values, values))
+    return np.asarray(np.sqrt(np.einsum("ni,ni->n", values, values)))
 
 
 def _stuck(values: FloatArray) -> bool:
