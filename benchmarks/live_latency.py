@@ -1,10 +1,13 @@
 """How late the patient's page is: a simulated limb moves, the page's stream shows it. End to end, real parts.
 
-Run: `python benchmarks/live_latency.py [--steps 60] [--seed 1]`. Simulated sensor (100 Hz, one notification a tenth
-of a second) -> Bluetooth LE (bumble) -> gateway -> MQTT -> pages -> server-sent events of a signed-in patient.
+Run: `python benchmarks/live_latency.py [--sensors 1|2] [--steps 60] [--seed 1]`. Simulated sensors (100 Hz, one
+notification a tenth of a second) -> Bluetooth LE (bumble) -> gateway -> MQTT -> pages -> server-sent events of a
+signed-in patient. With two sensors, on thigh and shank, the page shows the angle of the knee; with one its tilt.
 
-The limb turns by 45 degrees within 0.1 s, up and down, at random moments; the middle of a turn is the movement, the
-first event on the other side of 22.5 degrees shows it. One monotonic clock stamps both, so no clock fit is trusted.
+The joint bends by 45 degrees within 0.1 s and straightens, at random moments; the middle of a turn is the movement,
+the first event on the other side of 22.5 degrees shows it. The axis of the knee is learned from the movement: turns
+before the first angle are not counted, and their number is printed. One monotonic clock stamps both, so no clock fit
+is trusted.
 The count travels in the message of its block: its own figure is from the counter's decision (the message's `t`).
 """
 
@@ -16,8 +19,9 @@ import json
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -25,14 +29,15 @@ from paho.mqtt.client import Client, MQTTMessage
 
 from homestretch.demo import clinic as clinics
 from homestretch.demo.cohort import Dose, PatientStory
-from homestretch.demo.home import LiveHome, Remote, Wearing
+from homestretch.demo.home import Remote
 from homestretch.demo.patient_page import PageEvent, PatientPage
 from homestretch.demo.run import free_http_port, wait_for_pages
 from homestretch.demo.standing import Standing, standing
 from rtm_firmware_sim.air import Air
 from rtm_firmware_sim.playback import Playback
 from rtm_firmware_sim.simulate import make_sensors
-from rtm_server import mqtt
+from rtm_server import enrol, mqtt
+from rtm_server.embedded_broker import free_port
 from rtm_signal import wire
 from rtm_signal.recording import Recording, SensorRecording
 
@@ -40,34 +45,52 @@ RATE_HZ = 100.0
 TURN_S = 0.1
 STEP_DEG = 45.0
 GOAL_MS = 300.0
-EXERCISE, PLACEMENT = "shoulder_abduction", "upper_arm"
+NAME = "Latency"
+
+
+@dataclass(frozen=True, slots=True)
+class Worn:
+    """What is worn: the share of the joint's turn that each sensor makes."""
+
+    exercise: str
+    shares: Mapping[str, float]
+
+
+WORN = {
+    1: Worn("shoulder_abduction", {"upper_arm": 1.0}),
+    2: Worn("heel_slide", {"thigh": 0.0, "shank": 1.0}),
+}
 LEAD_S = 10.0  # until the page is open, the limb rests
 
 
-def limb(steps: int, seed: int) -> tuple[SensorRecording, list[float]]:
-    """The sensor's samples, and the middle of each turn, s from the first sample."""
+def limb(worn: Worn, steps: int, seed: int) -> tuple[Recording, list[float]]:
+    """The sensors' samples, and the middle of each turn, s from the first sample."""
     rng = np.random.default_rng(seed)
     begins = LEAD_S + np.cumsum(rng.uniform(1.2, 2.0, steps))
     t = np.arange(0.0, begins[-1] + 3.0, 1 / RATE_HZ)
-    angle = np.zeros_like(t)
+    turned = np.zeros_like(t)
     for number, begin in enumerate(begins):
         s = np.clip((t - begin) / TURN_S, 0.0, 1.0)
-        angle += (-1) ** number * (10 * s**3 - 15 * s**4 + 6 * s**5)  # least jerk (Flash and Hogan 1985)
-    angle *= np.radians(STEP_DEG)
+        turned += (-1) ** number * (10 * s**3 - 15 * s**4 + 6 * s**5)  # least jerk (Flash and Hogan 1985)
+    turned *= np.radians(STEP_DEG)
+    sensors = {place: _felt(t, share * turned, rng) for place, share in worn.shares.items()}
+    return Recording(sensors), list(begins + TURN_S / 2)
+
+
+def _felt(t: np.ndarray, angle: np.ndarray, rng: np.random.Generator) -> SensorRecording:
+    """A sensor that turns about its y axis under gravity, with noise."""
     zero = np.zeros_like(t)
     gyr = np.stack([zero, -np.gradient(angle, 1 / RATE_HZ), zero], axis=1)
     acc = 9.81 * np.stack([np.sin(angle), zero, np.cos(angle)], axis=1)
-    return SensorRecording(
-        t, acc + rng.normal(0, 0.03, acc.shape), gyr + rng.normal(0, 0.003, gyr.shape)
-    ), list(begins + TURN_S / 2)
+    return SensorRecording(t, acc + rng.normal(0, 0.03, acc.shape), gyr + rng.normal(0, 0.003, gyr.shape))
 
 
 class Body:
-    """The simulated sensor in a thread of its own; `began` is the monotonic time of its first sample."""
+    """The simulated sensors in a thread of their own; `began` is the monotonic time of the first sample."""
 
-    def __init__(self, samples: SensorRecording, port: int, seed: int) -> None:
+    def __init__(self, recording: Recording, port: int, seed: int) -> None:
         self.began: float | None = None
-        self._samples = samples
+        self._recording = recording
         self._port = port
         self._seed = seed
         self._ready = threading.Event()
@@ -86,10 +109,9 @@ class Body:
         self._loop.close()
 
     async def _run(self) -> None:
-        recording = Recording({PLACEMENT: self._samples})
         playback = _Noted(self._note)
         async with Air(seed=self._seed) as air:
-            for sensor in make_sensors("homestretch", recording, playback, seed=self._seed):
+            for sensor in make_sensors("homestretch", self._recording, playback, seed=self._seed, name=NAME):
                 await air.add(sensor)
             await air.serve(f"tcp-server:127.0.0.1:{self._port}")
             self._ready.set()
@@ -142,32 +164,62 @@ class Decisions:
         self._client.loop_stop()
 
 
-def story() -> PatientStory:
+def story(worn: Worn) -> PatientStory:
     """One patient with this exercise in the plan."""
     started = datetime.now(UTC).date() - timedelta(days=2)
     return PatientStory(
-        0, "Lat", "Ency", date(1950, 1, 1), "America/New_York", "live", started, PLACEMENT,
-        (Dose(EXERCISE, 1, 30),), (), (), (),
+        0, "Lat", "Ency", date(1950, 1, 1), "America/New_York", "live", started, next(iter(worn.shares)),
+        (Dose(worn.exercise, 1, 30),), (), (), (),
     )  # fmt: skip
+
+
+def sensors_of(platform: Standing, clinic: clinics.DemoClinic, worn: Worn) -> list[dict[str, str]]:
+    """The gateway's list of sensors; the clinic has enrolled the first, the others are enrolled here."""
+    first = clinic.homes[0]
+    listed = []
+    for number, place in enumerate(worn.shares):
+        sensor = first.sensor
+        if number:
+            with platform.store.tenant_tx(clinic.tenant) as tx:
+                sensor = enrol.add_sensor(tx, clinic.tenant, "homestretch", simulated=True)
+                since = datetime.now(UTC) - timedelta(days=1)
+                enrol.assign(
+                    tx,
+                    clinic.tenant,
+                    sensor,
+                    first.episode,
+                    place,
+                    assigned_from=since,
+                    gateway=clinic.gateway,
+                )
+        name = NAME if len(worn.shares) == 1 else f"{NAME}-{place}"
+        listed.append({"sensor": str(sensor), "profile": "homestretch", "placement": place, "name": name})
+    return listed
 
 
 @contextmanager
 def home_at(
-    platform: Standing, clinic: clinics.DemoClinic, samples: SensorRecording, seed: int
+    platform: Standing, clinic: clinics.DemoClinic, worn: Worn, samples: Recording, seed: int
 ) -> Iterator[Body]:
     """The patient's home: a body on the air and a gateway that has reached the broker."""
-    wearing = Wearing(
-        clinic.tenant, clinic.gateway, clinic.homes[0].sensor, PLACEMENT, platform.folder, EXERCISE
-    )
-    home = LiveHome(platform, "latency", wearing)
+    port, folder = free_port(), platform.folder / "latency-gateway"
+    folder.mkdir(mode=0o700)
+    environment = {
+        "RTM_TENANT": str(clinic.tenant),
+        "RTM_GATEWAY": str(clinic.gateway),
+        "RTM_DATA_DIR": str(folder),
+        "RTM_RADIO": f"bumble:tcp-client:127.0.0.1:{port}",
+        "RTM_SENSORS": json.dumps(sensors_of(platform, clinic, worn)),
+        "RTM_OPEN_ON_MOTION": "false",
+    }
     remote = Remote(platform.mqtt_url, clinic.gateway)
     try:
-        with Body(samples, home.port, seed) as worn:
-            home.start_gateway()
+        with Body(samples, port, seed) as body:
+            platform.children.start("latency-gateway", ["gateway"], environment)
             if not remote.wait_online(60):
                 raise SystemExit("The gateway did not reach the broker.")
-            yield worn
-            platform.children.stop(home.gateway_process)
+            yield body
+            platform.children.stop("latency-gateway")
     finally:
         remote.close()
 
@@ -177,7 +229,8 @@ def turns_seen(events: list[PageEvent], moved: list[float]) -> list[float]:
     latencies: list[float] = []
     was: bool | None = None
     for event in events:
-        if event.name != "angle":
+        if event.name != "angle" or event.data["angle_deg"] is None:
+            was = was if event.name != "angle" else None
             continue
         up = float(str(event.data["angle_deg"])) > STEP_DEG / 2
         if was is not None and up != was and (number := bisect_right(moved, event.at)) > 0:
@@ -206,32 +259,40 @@ def row(what: str, seconds: list[float]) -> str:
 def main() -> None:
     """Print the percentiles."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sensors", type=int, choices=sorted(WORN), default=2)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    samples, middles = limb(given.steps, given.seed)
+    worn = WORN[given.sensors]
+    samples, middles = limb(worn, given.steps, given.seed)
     port = free_http_port(None)
     with standing(http_port=port) as platform:
-        clinic = clinics.create(platform.store, (story(),), datetime.now(UTC))
+        clinic = clinics.create(platform.store, (story(worn),), datetime.now(UTC))
         platform.start("serve")
         wait_for_pages(port)
         decisions = Decisions(platform, clinic)
         patient = PatientPage(port, clinic.sign_ins[1])
         try:
-            with home_at(platform, clinic, samples, given.seed) as worn:
-                recording = patient.start(EXERCISE)
+            with home_at(platform, clinic, worn, samples, given.seed) as body:
+                recording = patient.start(worn.exercise)
                 events = list(patient.follow(recording, middles[-1] + 2.0))
                 patient.stop(recording)
         finally:
             decisions.close()
-        began = worn.began
+        began = body.began
     if began is None:
-        raise SystemExit("The sensor was never switched on.")
-    latencies = turns_seen(events, [began + middle for middle in middles])
-    print(f"seed {given.seed}; milliseconds{'':<23} {'p50':>6} {'p95':>6} {'max':>6}   n")
+        raise SystemExit("No sensor was ever switched on.")
+    moved = [began + middle for middle in middles]
+    known = [event for event in events if event.name == "angle" and event.data["angle_deg"] is not None]
+    before = bisect_right(moved, known[0].at) if known else len(moved)
+    latencies = turns_seen(events, moved)
+    words = sorted({str(event.data["words"]) for event in known})
+    print(
+        f"seed {given.seed}; {', '.join(words) or 'no angle'}; milliseconds{'':<8} {'p50':>6} {'p95':>6} {'max':>6}   n"
+    )
     print(row(f"angle: movement to page (goal p95 {GOAL_MS:.0f})", latencies))
     print(row(f"count: decision to page (goal {GOAL_MS:.0f})", counts_seen(events, decisions.at)))
-    print(f"turns made {len(middles)}, shown {len(latencies)}")
+    print(f"turns made {len(middles)}, before the first angle {before}, shown {len(latencies)}")
 
 
 if __name__ == "__main__":
