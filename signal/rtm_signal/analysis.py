@@ -147,8 +147,7 @@ def _set(
     known: Sequence[Movement],
     tempo_s: tuple[float, float] | None,
 ) -> RepetitionSet:
-    moved = _around(moved, one)
-    phases = timings(moved, one.start_s, one.end_s)
+    phases = timings(_around(moved, one), one.start_s, one.end_s)
     if len(phases) == 1:
         # A lone repetition has no other to be told from: all its movement belongs to it.
         lone = phases[0]
@@ -160,7 +159,7 @@ def _set(
 
 
 def _around(moved: Motion, one: CountedSet) -> Motion:
-    """A set and as much on either side as it lasts: what its timing and quality look at."""
+    """A set and as much on either side as it lasts: what its timing looks at."""
     start, end = float(one.start_s[0]), float(one.end_s[-1])
     reach = end - start + 1.0
     first, last = np.searchsorted(moved.t, [start - reach, end + reach])
