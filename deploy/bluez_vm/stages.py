@@ -97,7 +97,7 @@ class Stages:
         sampled, began = self.sensor.firmware.next_index, time.monotonic()
         stored = await eventually(self.stored_samples, lambda number: number >= sampled)
         words = f"{stored} samples in the outbox"
-        return stored >= sampled, f"{words}; the first {sampled} after {time.monotonic() - began:.0f} s"
+        return stored >= sampled > 0, f"{words}; the first {sampled} after {time.monotonic() - began:.0f} s"
 
     async def drop(self) -> Outcome:
         """The link is lost as by a supervision time-out."""
