@@ -18,8 +18,9 @@ MANIFEST: Final = 2
 MAX_BATCH_BYTES: Final = 16 << 20
 INGEST_FILTER: Final = "$share/ingest/rtm/v1/+/up"
 """What ingest workers subscribe to: the broker gives each batch to one of them."""
-STATUS_FILTER: Final = "$share/ingest/rtm/v1/+/status"
-"""The same for heartbeats. A shared subscription gets no retained ones: the next is half a minute away."""
+STATUS_FILTER: Final = "$share/status/rtm/v1/+/status"
+"""The same for heartbeats, by a group of its own: iotcore loses messages where one group has two filters. A shared
+subscription gets no retained ones: the next is half a minute away."""
 
 _MAGIC: Final = b"HSB1"
 _COUNT: Final = struct.Struct("<H")
