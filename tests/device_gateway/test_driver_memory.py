@@ -231,3 +231,97 @@ def test_bytes_of_a_file_nobody_reads_are_counted() -> None:
     late = b"\xff" + c2g_frame(0x0504, bytes(4) + b"x" * 40)
     assert wire.decoder.feed(TX, late, 0) == []
     assert wire.decoder.counters.unknown == 1
+
+
+# Damaged on the way: through the decoders, as notifications
+
+
+def capture2go_file(packages: int) -> bytes:
+    """A recording of so many packages of eight samples, each of them known by its number."""
+    data = c2g_frame(0x0071, bytes(47))
+    for number in range(packages):
+        samples = np.full((9, 8), number, "<i2").tobytes()
+        payload = struct.pack("<q", 10**18 + number * 80_000_000) + samples + bytes(11)
+        data += c2g_frame(0x0222, payload)
+    return data
+
+
+def damaged(pieces: list[bytes], changes: list[tuple[int, int, int]]) -> list[bytes]:
+    """Pieces with some lost, doubled, swapped, cut or with a bit turned: (kind, piece, place)."""
+    pieces = list(pieces)
+    for kind, which, place in changes:
+        at = which % len(pieces)
+        if kind == 0 and len(pieces) > 1:
+            del pieces[at]
+        elif kind == 1:
+            pieces.insert(at, pieces[at])
+        elif kind == 2:
+            pieces[at], pieces[at - 1] = pieces[at - 1], pieces[at]
+        elif kind == 3:
+            pieces[at] = pieces[at][: place % (len(pieces[at]) + 1)]
+        elif pieces[at]:
+            turned = bytearray(pieces[at])
+            turned[place % len(turned)] ^= 1 << place % 8
+            pieces[at] = bytes(turned)
+    return pieces
+
+
+CHANGES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 99), st.integers(0, 999)), max_size=8)
+
+
+@settings(max_examples=80, deadline=None)
+@given(CHANGES)
+def test_a_damaged_capture2go_recording_gives_no_sample_nobody_recorded(
+    changes: list[tuple[int, int, int]],
+) -> None:
+    data = capture2go_file(12)
+    frames = [struct.pack("<I", at) + data[at : at + 100] for at in range(0, len(data), 100)]
+    pieces = [b"\xff" + c2g_frame(0x0504, piece) for piece in frames]
+    decoder: Any = Wire("capture2go").decoder
+    decoder.reading("walk", len(data))
+    blocks = [block for piece in damaged(pieces, changes) for block in decoder.feed(TX, piece, 0)]
+    assert all(block.flags & Flag.FILE for block in blocks)
+    for block in blocks:
+        numbers = set(block.values.ravel().tolist())
+        assert len(numbers) == 1, "a package is what was recorded, or nothing"
+        assert block.utc_ns == 10**18 + numbers.pop() * 80_000_000
+    seen = [(block.boot, block.first + k) for block in blocks for k in range(len(block.values))]
+    assert len(seen) == len(set(seen)), "no sample twice"
+    if not changes:
+        assert len(blocks) == 12
+
+
+@settings(max_examples=80, deadline=None)
+@given(CHANGES)
+def test_a_damaged_movesense_log_ends_in_words(changes: list[tuple[int, int, int]]) -> None:
+    data, _ = log_of(40)
+    pieces = [struct.pack("<BBI", 2, 0x14, at) + data[at : at + 90] for at in range(0, len(data), 90)]
+    decoder: Any = Wire("movesense-gsp").decoder
+    decoder.fetching("1")
+    blocks = [block for piece in damaged(pieces, changes) for block in decoder.feed(NOTIFY, piece, 0)]
+    assert all(np.isfinite(block.values).all() for block in blocks), "it has no check sum, but limits"
+    of_file = [block for block in blocks if block.flags & Flag.FILE]
+    seen = [(block.boot, block.first + k) for block in of_file for k in range(len(block.values))]
+    assert len(seen) == len(set(seen))
+    if not changes:
+        assert sum(len(block.values) for block in of_file) == 40
+
+
+def test_a_file_keeps_its_boot_whoever_reads_it() -> None:
+    data = capture2go_file(6)
+
+    def read(content: bytes, chunk: int) -> set[int]:
+        decoder: Any = Wire("capture2go").decoder
+        decoder.reading("walk", len(content))
+        boots = set()
+        for at in range(0, len(content), chunk):
+            piece = b"\xff" + c2g_frame(0x0504, struct.pack("<I", at) + content[at : at + chunk])
+            boots |= {block.boot for block in decoder.feed(TX, piece, 0)}
+        return boots
+
+    (boot,) = read(data, 232)
+    assert read(data, 50) == {boot}
+    assert boot >> 31 == 1, "no number of the gateway's clock"
+    head, package = len(c2g_frame(0x0071, bytes(47))), len(c2g_frame(0x0222, bytes(163)))
+    other = data[:head] + data[head + package :]
+    assert read(other, 232) != {boot}, "another file of the same name"
