@@ -19,7 +19,7 @@ class SignInNeededError(PageError):
 
     status = 401
     title = "Please sign in"
-    default = "You are signed out."
+    default = "You are signed out. What you just sent was not saved."
 
 
 class ForbiddenError(PageError):

@@ -81,20 +81,79 @@ def faults(page: Page) -> list[str]:
     ]
 
 
+def look(page: Page, path: str, width: int) -> None:
+    """Open a page and let axe look at it."""
+    response = page.goto(path)
+    assert response is not None
+    assert response.status == 200, path
+    if width == NARROW:  # what is folded away must be right too; once is enough
+        page.evaluate("document.querySelectorAll('details').forEach(node => { node.open = true })")
+    assert faults(page) == [], path
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{path} scrolls sideways"
+    assert page.locator("h1").count() == 1
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(NARROW, "light"), (WIDE, "dark")])
 def test_every_page_is_accessible_and_quiet(open_page: Open, house: House, width: int, scheme: str) -> None:
     page, signed_in = None, ""
     for login, path in addresses(house):
         if page is None or login != signed_in:
             page, signed_in = open_page(login, width, color_scheme=scheme), login or ""
-        response = page.goto(path)
-        assert response is not None
-        assert response.status == 200, path
-        if width == NARROW:  # what is folded away must be right too; once is enough
-            page.evaluate("document.querySelectorAll('details').forEach(node => { node.open = true })")
-        assert faults(page) == [], path
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{path} scrolls sideways"
-        assert page.locator("h1").count() == 1
+        look(page, path, width)
+
+
+def linked(page: Page, path: str, pattern: str) -> str:
+    """The first link of a page whose address fits."""
+    page.goto(path)
+    found = [str(each.get_attribute("href")) for each in page.locator("main a").all()]
+    return next(each for each in found if re.fullmatch(pattern, each))
+
+
+def test_every_form_is_accessible_and_quiet(open_page: Open, house: House) -> None:
+    """Labels, contrast, names, order, and nothing that scrolls sideways, on a phone; folded parts open."""
+    month = "/billing/2026-11"
+    page = open_page(house.therapist, NARROW)
+    for path in ("/enrol", f"/p/{house.patient}/devices", f"/p/{house.patient}/record"):
+        look(page, path, NARROW)
+    page = open_page(house.billing, NARROW)
+    line = linked(page, month, rf"{month}/lines/[^/]+")
+    day = linked(page, line, rf"{re.escape(line)}/days/[0-9-]+")
+    account = linked(page, month, r"/billing/accounts/[^/]+")
+    for path in (line, day, account, "/billing/practice", "/billing/corrections", "/billing/2027-03"):
+        look(page, path, NARROW)
+
+
+def test_the_keyboard_walks_a_form_from_top_to_bottom(open_page: Open, house: House) -> None:
+    """The order of the focus is that of the page, every field has a name, and what has the focus is in sight."""
+    page = open_page(house.billing)
+    page.goto("/billing/practice")
+    page.locator("#npi").focus()
+    last, names = -1.0, []
+    for _ in range(12):
+        place = page.evaluate(
+            "() => { const e = document.activeElement, r = e.getBoundingClientRect(),"
+            " s = document.querySelector('.form-end').getBoundingClientRect();"
+            " return {name: e.labels?.[0]?.innerText ?? '', y: r.top + scrollY, x: r.left, top: r.top,"
+            " bottom: r.bottom, bar: s.top} }"
+        )
+        names.append(place["name"])
+        assert place["y"] * 10_000 + place["x"] > last
+        assert place["top"] >= 0
+        assert place["bottom"] <= place["bar"] + 1, "the bar with the button hides nothing that has the focus"
+        last = place["y"] * 10_000 + place["x"]
+        page.keyboard.press("Tab")
+    assert all(names)
+    assert len(set(names)) > 8
+
+
+def test_a_page_prints_without_its_buttons(open_page: Open, house: House) -> None:
+    page = open_page(house.billing)
+    page.goto("/billing/2026-11")
+    page.emulate_media(media="print")
+    assert not page.is_visible("text=Release the ticked lines")
+    assert not page.is_visible("header.site")
+    assert page.is_visible("h1")
+    assert page.is_visible("text=Still running")
 
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])

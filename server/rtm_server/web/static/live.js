@@ -22,7 +22,8 @@ if (live) {
     if (zero) zero.hidden = degrees === null;
   });
   source.addEventListener("waiting", () => { state.textContent = "Waiting for your sensor. You can begin; nothing is lost."; });
-  source.addEventListener("closed", () => { source.close(); location.assign("/today"); });
+  source.addEventListener("closed", () => { source.close(); location.assign("/today?note=stopped"); });
   source.addEventListener("error", () => { state.textContent = "Reconnecting. Keep going, your sensor goes on counting."; });
+  live.querySelector("form")?.addEventListener("submit", () => source.close()); // Stop leads on by itself
   addEventListener("pagehide", () => source.close());
 }
