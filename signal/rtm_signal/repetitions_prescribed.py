@@ -103,13 +103,15 @@ def prior_of(entry: Exercise) -> Prior | None:
 @dataclass(frozen=True, slots=True)
 class _Run:
     """The repetitions of one movement in all of the recording. start, end: (k,) s; score: how much it looks
-    like the exercise; late: 0..1, how much as if read half a cycle late."""
+    like the exercise; reading: the part of it that says where a repetition begins; late: 0..1, how much as if read
+    half a cycle late."""
 
     start: FloatArray
     end: FloatArray
     movement: Movement
     fit: float
     score: float
+    reading: float
     late: float
 
 
@@ -250,12 +252,13 @@ def _run(
     usual = float(np.median(seconds[:, 1] - seconds[:, 0]))
     movement = Movement(template, scale, usual, len(edges))
     fit = float(np.mean(agreement(grid.signal, edges) ** 2))
+    reading = _begins_at_base(grid, edges, prior)
     score = fit**2 * _evidence(grid, edges, prior)
     if known:
         axes = max(same_axes(movement, kind) for kind in known)
         score *= axes + max(likeness(movement, kind) for kind in known)
-    late = _late(grid, edges, prior)
-    return _Run(seconds[:, 0], np.minimum(seconds[:, 1], grid.motion.t[-1]), movement, fit, score, late)
+    end = np.minimum(seconds[:, 1], grid.motion.t[-1])
+    return _Run(seconds[:, 0], end, movement, fit, score, reading, _late(grid, edges, prior))
 
 
 def _evidence(grid: _Grid, edges: NDArray[np.int64], prior: Prior) -> float:
@@ -380,7 +383,9 @@ def _chosen(runs: Sequence[_Run], nominal: int | None) -> _Run | None:
         shorter = best.movement.duration_s / run.movement.duration_s
         more = len(run.start) / len(best.start)
         same = run.start[0] < best.end[-1] and best.start[0] < run.end[-1]
-        if score(run) > _NEARLY * score(best) and same and shorter > _CLEARLY and more > _CLEARLY:
+        # Where a repetition begins says nothing about how long it is.
+        nearly = score(run) / run.reading > _NEARLY * score(best) / best.reading
+        if nearly and same and shorter > _CLEARLY and more > _CLEARLY:
             best = run
     return best
 
