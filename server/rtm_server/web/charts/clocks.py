@@ -52,7 +52,8 @@ def clock_strip(
         start = first + timedelta(days=row * per_row)
         stop = min(start + timedelta(days=per_row - 1), last)
         y = row * row_height
-        parts.append(_bracket(clocks[0], start, stop, y + TOP - 8, up=True))
+        if clocks[0] != clocks[1]:  # before the first data day there is no window
+            parts.append(_bracket(clocks[0], start, stop, y + TOP - 8, up=True))
         parts.append(_bracket(clocks[1], start, stop, y + TOP + DAY_HEIGHT + 8, up=False))
         for offset in range((stop - start).days + 1):
             day = start + timedelta(days=offset)

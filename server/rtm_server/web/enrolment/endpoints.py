@@ -42,8 +42,8 @@ def enrol(request: Request, svc: Svc, who: Who, form: Form) -> Response:
     with svc.store.tenant_tx(who.tenant) as tx:
         at, groups = _groups(svc, tx, who.tenant)
     typed = check(groups, form)
-    problems = {**_missing(groups, typed), **typed.problems}
-    problems = problems or enrolling.problems(typed.values, at.today(now))
+    apart = {**_missing(groups, typed), **typed.problems}
+    problems = {**enrolling.problems(typed.values, at.today(now)), **apart}
     if problems:
         return _page(request, svc, groups, form, problems, MARKED, 422)
     try:
