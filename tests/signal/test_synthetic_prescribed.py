@@ -81,4 +81,4 @@ def test_stretches_compared_in_place_are_those_written_out() -> None:
     for start, which in ((0, 0), (7, 3), (60, 22), (95, 8)):
         length = round(0.5 * PHASES) + which
         shape = cycles(signal, np.array([start]), np.array([length]))[0]
-        assert stretches.energy[start, which] == pytest.approx(float((shape**2).sum()), rel=1e-3)
+        assert 1 / stretches.per_energy[start, which] == pytest.approx(float((shape**2).sum()), rel=1e-3)
