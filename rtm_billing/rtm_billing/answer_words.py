@@ -4,6 +4,7 @@ The code lists belong to their publishers; these sentences are ours and say what
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 # why an amount was not paid (CAS): group, then reason
 GROUPS: Mapping[str, str] = {
@@ -50,6 +51,51 @@ REASONS: Mapping[str, str] = {
     "B7": "the provider was not certified for it on that date",
     "B15": "another service has to be there first",
     "B20": "another provider did some or all of it",
+}
+
+# what a remark code adds (LQ, MOA), for those about things a practice can mend
+REMARKS: Mapping[str, str] = {
+    "M15": "counted with another service of the claim",
+    "M51": "the service code is missing or wrong",
+    "M52": "the first date of service is missing or wrong",
+    "M53": "the units are missing or wrong",
+    "M64": "another diagnosis is missing or wrong",
+    "M76": "the diagnosis is missing or wrong",
+    "M77": "the place of service is missing or wrong",
+    "M86": "paid already for the same or a like service in the time",
+    "MA01": "an appeal is possible",
+    "MA04": "the other payer's figures are missing",
+    "MA13": "the patient may not be billed for it",
+    "MA130": "not processable: send a new claim, no appeal",
+    "N20": "not payable with another service of the same date",
+    "N56": "the service code was not right for what was billed or for the date",
+    "N95": "this kind of provider may not bill it",
+    "N115": "decided by a local coverage determination",
+    "N130": "see the plan's rules on what is covered",
+    "N265": "the ordering provider's number is missing or wrong",
+    "N286": "the referring provider's number is missing or wrong",
+    "N290": "the rendering provider's number is missing or wrong",
+    "N362": "more units than the payer's most",
+    "N519": "the modifiers do not go together",
+    "N822": "a modifier is missing",
+    "N823": "a modifier is wrong",
+}
+
+# money a payer moves besides the claims (PLB)
+PROVIDER: Mapping[str, str] = {
+    "50": "a charge for late filing",
+    "72": "a refund was booked",
+    "90": "an early payment",
+    "AP": "an earlier payment sped up",
+    "B2": "a rebate",
+    "CS": "an adjustment",
+    "FB": "balance carried forward",
+    "IR": "withheld for taxes",
+    "J1": "not reimbursed",
+    "L6": "interest",
+    "LE": "a levy",
+    "WO": "an overpayment taken back",
+    "WU": "an unspecified recovery",
 }
 
 # what became of a claim on its way (STC): category, then status
@@ -120,3 +166,18 @@ def status(category: str, code: str) -> str:
     said = CATEGORIES.get(category, category)
     about = STATUSES.get(code)
     return f"{said}: {about} ({category}:{code})" if about else f"{said} ({category}:{code})"
+
+
+def remark(code: str) -> str:
+    """One remark in words, with its code."""
+    words = REMARKS.get(code)
+    return f"{words} ({code})" if words else f"remark {code}"
+
+
+def provider_adjustment(reason: str, amount: Decimal) -> str:
+    """Money besides the claims, in words: X12 subtracts it from the payment, so above zero is less for the practice."""
+    words = PROVIDER.get(reason)
+    side = "withheld from" if amount > 0 else "added to"
+    return f"{abs(amount):.2f} {side} the payment besides the claims: " + (
+        f"{words} ({reason})" if words else reason
+    )

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from .answer_words import TAKEN, adjustment, status
+from .answer_words import TAKEN, adjustment, provider_adjustment, remark, status
 from .errors import CaseError
 from .x12_read import Segment, Transaction, read
 
@@ -21,7 +21,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What an answer says about an interchange, a claim or some of its lines.
 
     interchange: our group's number (999) or interchange's (TA1). claim: our CLM01. line: our REF*6R. Of these the most
-    particular that is given is meant. payer_control: the payer's own number of the claim. words: one sentence.
+    particular that is given is meant; none: about the practice as a whole (PLB). payer_control: the payer's own
+    number of the claim. reference: what a provider's adjustment refers to, often a claim. words: one sentence.
     """
 
     verdict: Verdict
@@ -30,6 +31,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     claim: str = ""
     line: str = ""
     payer_control: str = ""
+    reference: str = ""
+
+    @property
+    def of_the_practice(self) -> bool:
+        """Whether it is about the practice as a whole, not about a claim or file of ours."""
+        return self.interchange is None and not self.claim and not self.line
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -135,12 +142,16 @@ def _states(segments: Iterable[Segment], claim: str, line: str, control: str) ->
 
 def _payments(transaction: Transaction) -> Iterable[Answer]:
     """An 835: each claim (CLP), each line (SVC) with what was paid and why not more."""
-    for loop in _split(transaction.segments, "CLP"):
+    for segment in transaction.segments:
+        if segment.name == "PLB":
+            yield from _of_the_provider(segment)
+    for loop in _split(_until(transaction.segments, "PLB"), "CLP"):
         head = loop[0]
         claim, said, control = head.at(1), head.at(2), head.at(7)
         if not claim:
             raise CaseError("a claim of the 835 has no number")
-        adjusted = _adjustments(_until(loop[1:], "SVC"))
+        about = _until(loop[1:], "SVC")
+        adjusted = [*_adjustments(about), *_remarks(about)]
         lines = _split(loop[1:], "SVC")
         if said == "22":
             yield _paid(
@@ -161,6 +172,7 @@ def _payments(transaction: Transaction) -> Iterable[Answer]:
                 f"835: {amount:.2f} of {_money('SVC02', line[0].at(2)):.2f} paid",
                 *adjusted,
                 *_adjustments(line),
+                *_remarks(line),
             )
             # Nothing paid because the patient owes it (deductible) is still paid in full by the plan's rules.
             owed = any(each.name == "CAS" and each.at(1) == "PR" for each in line)
@@ -192,6 +204,28 @@ def _adjustments(segments: Iterable[Segment]) -> list[str]:
                     amount = _money("CAS", segment.at(place + 1))
                     found.append(adjustment(segment.at(1), segment.at(place), f"{amount:.2f}"))
     return found
+
+
+def _remarks(segments: Iterable[Segment]) -> list[str]:
+    """Remark codes: of a line (LQ*HE), of a professional claim (MOA03 to MOA07)."""
+    codes = []
+    for segment in segments:
+        if segment.name == "LQ" and segment.at(1) == "HE":
+            codes.append(segment.at(2))
+        elif segment.name == "MOA":
+            codes += [segment.at(place) for place in range(3, 8)]
+    return [remark(code) for code in dict.fromkeys(codes) if code]
+
+
+def _of_the_provider(segment: Segment) -> Iterable[Answer]:
+    """PLB: money besides the claims, up to six times reason (with a reference) and amount; it moves no line."""
+    for place in range(3, len(segment.elements) + 1, 2):
+        if segment.at(place):
+            reason, reference = (*segment.parts(place), "")[:2]
+            amount = _money("PLB", segment.at(place + 1))
+            yield Answer(
+                verdict="noted", words=f"835: {provider_adjustment(reason, amount)}", reference=reference
+            )
 
 
 def _split(segments: Sequence[Segment], name: str) -> list[list[Segment]]:

@@ -193,6 +193,30 @@ def test_a_deductible_is_no_denial_and_a_reversal_takes_back(clinic: Clinic, cle
     assert states(clinic) == {"98977": "denied", "98980": "denied"}
 
 
+def test_remark_codes_say_what_is_meant(clinic: Clinic, clerk: UUID) -> None:
+    text = remittance(("HS000000001", "4", [("L000000001", "98977", "0", "CAS*CO*16*65~")]))
+    text = text.replace("REF*6R*L000000001~", "REF*6R*L000000001~LQ*HE*M76~LQ*HE*Z99~")
+    text = text.replace("NM1*QC*1", "MOA***MA01~NM1*QC*1").replace("SE*17", "SE*20")
+    assert take(clinic, clerk, text) == (1, 0, 0)
+    assert reasons(clinic, "98977")[-1].endswith(
+        "an appeal is possible (MA01); 65.00 not paid, the practice bears it: something is missing or wrong on the"
+        " claim; the remark codes say what (CO-16); the diagnosis is missing or wrong (M76); remark Z99"
+    )
+
+
+def test_money_besides_the_claims_moves_no_line_and_is_said(clinic: Clinic, clerk: UUID) -> None:
+    text = remittance(("HS000000001", "1", [("L000000001", "98977", "40.08", "")]))
+    text = text.replace("SE*16", "PLB*1234567893*20261231*WO:HS000000001*12.5*L6*-0.75~SE*17")
+    taken = take_in(clinic.store, clinic.tenant, text.encode(), actor=clerk, now=LATER)
+    assert taken.besides == (
+        "835: 12.50 withheld from the payment besides the claims: an overpayment taken back (WO)",
+        "835: 0.75 added to the payment besides the claims: interest (L6)",
+    )
+    assert (taken.moved, taken.unmatched) == (1, 0)
+    assert states(clinic) == {"98977": "paid", "98980": "exported"}
+    assert "an overpayment taken back (WO)" in reasons(clinic, "98980")[-1]
+
+
 def test_unknown_codes_speak_for_themselves(clinic: Clinic, clerk: UUID) -> None:
     take(clinic, clerk, remittance(("HS000000001", "4", [("L000000001", "98977", "0", "CAS*CO*P24*65~")])))
     assert reasons(clinic, "98977")[-1].endswith("65.00 not paid, the practice bears it: CO-P24")

@@ -24,6 +24,11 @@ _BY_CLAIM = """
 SELECT l.line_id, l.state FROM claim_line l JOIN claim c USING (tenant_id, claim_id)
 WHERE l.tenant_id = %s AND c.number = %s ORDER BY l.control FOR UPDATE OF l
 """
+# What a provider's adjustment refers to may be our claim's number or the payer's.
+_BY_REFERENCE = """
+SELECT l.line_id, l.state FROM claim_line l JOIN claim c USING (tenant_id, claim_id)
+WHERE l.tenant_id = %s AND %s IN (c.number, c.payer_control) ORDER BY l.control FOR UPDATE OF l
+"""
 # A line that a replacement claim carried over has left this interchange: its newer claim is meant no more.
 _BY_INTERCHANGE = """
 SELECT l.line_id, l.state FROM claim_line l JOIN claim c USING (tenant_id, claim_id)
@@ -37,7 +42,7 @@ class Taken:
     """What a response did. known: it had been taken in before, and nothing moved.
 
     moved: lines whose state changed; unchanged: those that stood so already or could not go there;
-    unmatched: numbers that are not ours.
+    unmatched: numbers that are not ours. besides: what the payer says of the practice as a whole (PLB), in words.
     """
 
     kind: str
@@ -45,6 +50,7 @@ class Taken:
     moved: int = 0
     unchanged: int = 0
     unmatched: int = 0
+    besides: tuple[str, ...] = ()
 
 
 def take_in(store: Store, tenant: UUID, content: bytes, *, actor: UUID, now: datetime) -> Taken:
@@ -66,6 +72,7 @@ def take_in(store: Store, tenant: UUID, content: bytes, *, actor: UUID, now: dat
         ).fetchone():
             return Taken(response.kind, known=True)
         moved = unchanged = unmatched = 0
+        besides = tuple(answer.words for answer in response.answers if answer.of_the_practice)
         for answer in response.answers:
             lines = _lines(tx, tenant, answer)
             if answer.payer_control and answer.claim:
@@ -73,7 +80,7 @@ def take_in(store: Store, tenant: UUID, content: bytes, *, actor: UUID, now: dat
                     "UPDATE claim SET payer_control = %s WHERE tenant_id = %s AND number = %s",
                     (answer.payer_control, tenant, answer.claim),
                 )
-            unmatched += not lines
+            unmatched += not lines and not answer.of_the_practice
             for line in lines:
                 if _apply(tx, tenant, line, answer, actor, now):
                     moved += 1
@@ -91,10 +98,12 @@ def take_in(store: Store, tenant: UUID, content: bytes, *, actor: UUID, now: dat
             tx, tenant, "claim_response_taken_in", actor=actor,
             detail={
                 "kind": response.kind, "sha256": digest.hexdigest(), "moved": moved, "unchanged": unchanged,
-                "unmatched": unmatched,
+                "unmatched": unmatched, "besides": len(besides),
             },
         )  # fmt: skip
-    return Taken(response.kind, known=False, moved=moved, unchanged=unchanged, unmatched=unmatched)
+    return Taken(
+        response.kind, known=False, moved=moved, unchanged=unchanged, unmatched=unmatched, besides=besides
+    )
 
 
 def _lines(tx: Tx, tenant: UUID, answer: Answer) -> list[dict[str, Any]]:
@@ -102,6 +111,7 @@ def _lines(tx: Tx, tenant: UUID, answer: Answer) -> list[dict[str, Any]]:
     asked: Iterable[tuple[str, object]] = (
         ((_BY_LINE, answer.line),) if answer.line
         else ((_BY_CLAIM, answer.claim),) if answer.claim
+        else ((_BY_REFERENCE, answer.reference),) if answer.of_the_practice
         else ((_BY_INTERCHANGE, answer.interchange),)
     )  # fmt: skip
     return [row for query, key in asked for row in tx.execute(query, (tenant, key)).fetchall()]
