@@ -21,7 +21,7 @@ SELECT r.recording_id, r.exercise, r.zone, r.artefact_reason, r.received_at,
        a.first_at, a.last_at, a.kind, a.doubts, a.repetitions, a.result, a.pipeline_version,
        a.exercise AS analysed_as,
        (SELECT json_agg(DISTINCT jsonb_build_object('placement', rs.placement, 'profile', s.profile,
-                                                    'serial', s.serial))
+                                                    'serial', s.serial, 'simulated', s.simulated))
         FROM recording_stream rs JOIN sensor s ON s.tenant_id = rs.tenant_id AND s.sensor_id = rs.sensor_id
         WHERE rs.tenant_id = r.tenant_id AND rs.recording_id = r.recording_id) AS sensors
 FROM recording r
@@ -128,9 +128,9 @@ def _why_not(row: Mapping[str, Any], *, test_counts: bool) -> list[str]:
     return ["a simulated sensor: a test, not a patient"] if row["kind"] == "test" and not test_counts else []
 
 
-def _sensor(each: Mapping[str, str]) -> str:
+def _sensor(each: Mapping[str, Any]) -> str:
     parts = (each["placement"].replace("_", " "), each["profile"], each["serial"], link_note(each["profile"]))
-    return ", ".join(part for part in parts if part)
+    return ", ".join(part for part in parts if part) + (" (simulated)" if each["simulated"] else "")
 
 
 def _angle(store: Store, tenant: UUID, each: Reading, exercise: str, first: datetime) -> Series:
