@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Callable
+from typing import Any, NoReturn
 
 import typer
 
 from homestretch import __version__, long_running, records, tools
+from homestretch.command import FAILURE, WRONG_USAGE, stop
 
 app = typer.Typer(
     name="rtm",
@@ -44,6 +48,28 @@ for group in (long_running.gateway_app, records.export_app):
     app.add_typer(group)
 
 
+# Typer carries click within itself; of its errors of usage it exports this one's children only.
+_UsageError = typer.BadParameter.__mro__[1]
+
+
 def main() -> None:
-    """Entry point of `rtm` and of `python -m homestretch`."""
-    app()
+    """Entry point of `rtm` and of `python -m homestretch`: wrong usage is one sentence too, JSON where asked for."""
+    try:
+        sys.exit(typer.main.get_command(app).main(standalone_mode=False))
+    except typer.Abort:
+        sys.exit(FAILURE)
+    except Exception as error:
+        if not isinstance(error, _UsageError):
+            raise
+        _wrong_usage(error)
+
+
+def _wrong_usage(error: Any) -> NoReturn:
+    """error: of click, which has `ctx` and `format_message`. Without a message it has shown the help already."""
+    if sentence := " ".join(error.format_message().split()):
+        command = "rtm" if error.ctx is None else error.ctx.command_path
+        with contextlib.suppress(typer.Exit):
+            stop(
+                f"{sentence.rstrip('.')}; see `{command} --help`.", WRONG_USAGE, as_json="--json" in sys.argv
+            )
+    sys.exit(WRONG_USAGE)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tomllib
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
 import typer
+
+from rtm_server.errors import ServerError
 
 SUCCESS, FAILURE, WRONG_USAGE = 0, 1, 2
 
@@ -43,9 +46,25 @@ def stop(sentence: str, status: int, *, as_json: bool) -> NoReturn:
 
 
 def one_sentence(error: BaseException) -> str:
-    """The first line of an error's message, or its kind where it has none."""
+    """The first line of an error's message, or its kind where it has none; files and settings in plain words."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}."
+    if isinstance(error, tomllib.TOMLDecodeError):
+        return f"rtm.toml is not TOML: {error}."
+    if isinstance(error, ValueError) and (sentence := _of_settings(error)) is not None:
+        return sentence
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
+
+
+def _of_settings(error: ValueError) -> str | None:
+    """The first setting that is wrong, by its variable; never its value, which may be a secret."""
+    from pydantic import ValidationError  # noqa: PLC0415 - slow, and needed on this way only
+
+    if not isinstance(error, ValidationError):
+        return None
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"RTM_{'__'.join(map(str, first['loc'])).upper()}: {first['msg']}."
 
 
 @contextmanager
@@ -57,7 +76,7 @@ def plain_failures(*, as_json: bool = False) -> Iterator[None]:
         raise
     except CommandError as error:
         stop(str(error), error.status, as_json=as_json)
-    except (ValueError, OSError, LookupError, RuntimeError) as error:
+    except (ValueError, OSError, LookupError, RuntimeError, ServerError) as error:
         if os.environ.get("RTM_DEBUG"):
             traceback.print_exc()
         stop(one_sentence(error), FAILURE, as_json=as_json)

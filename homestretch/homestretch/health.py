@@ -72,9 +72,10 @@ def _broker() -> Iterator[Finding]:
     if url is None:
         yield Finding("broker", True, False, "RTM_MQTT_URL is not set: `rtm demo` uses an embedded broker")
         return
-    parts = urlsplit(url)
     try:
-        with socket.create_connection((parts.hostname or "", parts.port or 1883), timeout=3):
+        parts = urlsplit(url)
+        port = parts.port or (8883 if parts.scheme == "mqtts" else 1883)
+        with socket.create_connection((parts.hostname or "", port), timeout=3):
             yield Finding("broker", True, True, "the broker answers")
     except (OSError, ValueError):
         yield Finding("broker", False, True, "nothing answers at the address that RTM_MQTT_URL names")

@@ -142,6 +142,7 @@ def simulate(
     with plain_failures():
         from rtm_firmware_sim import simulate as simulator  # noqa: PLC0415 - the extra [sim]
         from rtm_firmware_sim.profiles import PROFILES  # noqa: PLC0415
+        from rtm_signal import catalogue  # noqa: PLC0415
 
         if wearable not in PROFILES:
             raise CommandError(
@@ -149,6 +150,12 @@ def simulate(
             )
         if not 0 < speed <= 1000:
             raise CommandError("--speed is a number above 0, at most 1000.", WRONG_USAGE)
+        if recording is not None and exercise is not None:
+            raise CommandError("Give a recording or an exercise, not both.", WRONG_USAGE)
+        try:
+            catalogue.get(exercise or "generic")
+        except catalogue.UnknownExercise as error:
+            raise CommandError(str(error), WRONG_USAGE) from error
         _run_until_signal(
             simulator.run(
                 wearable,

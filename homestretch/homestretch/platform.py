@@ -12,7 +12,7 @@ from rtm_server import migrate
 from rtm_server.crypto import MasterKey
 from rtm_server.embedded_broker import EmbeddedBroker
 from rtm_server.embedded_postgres import EmbeddedPostgres
-from rtm_server.errors import DatabaseError
+from rtm_server.errors import DatabaseError, WrongAddress
 from rtm_server.settings import Settings
 from rtm_server.store import Store
 
@@ -56,6 +56,8 @@ def _wait_for_database(url: str) -> None:
     while True:
         try:
             migrate.current(url)
+        except WrongAddress:
+            raise
         except DatabaseError:
             if time.monotonic() > deadline:
                 raise

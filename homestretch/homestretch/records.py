@@ -79,17 +79,13 @@ def claims(
 
         from homestretch import platform  # noqa: PLC0415
         from rtm_server.claims.export import Form, export_all  # noqa: PLC0415
-        from rtm_server.errors import ServerError  # noqa: PLC0415
         from rtm_server.settings import Settings  # noqa: PLC0415
 
         wanted: Form = "csv" if form == "csv" else "837p"
-        try:
-            with platform.store(Settings(), "export") as store:
-                manifest = export_all(
-                    store, date.fromisoformat(f"{month}-01"), wanted, out, now=datetime.now(UTC)
-                )
-        except ServerError as error:
-            raise CommandError(str(error)) from error
+        with platform.store(Settings(), "export") as store:
+            manifest = export_all(
+                store, date.fromisoformat(f"{month}-01"), wanted, out, now=datetime.now(UTC)
+            )
         for each in manifest["files"]:
             print(out / each["file"])
         for each in manifest["left_out"]:

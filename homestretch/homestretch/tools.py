@@ -110,20 +110,27 @@ def _print_analysis(result: Analysis) -> None:
         print(f"withheld: {item.what}{span}: {item.why}")
 
 
-def exercises(as_json: JsonFlag = False) -> None:
+def exercises(
+    exercise: Annotated[str | None, typer.Argument(help="Only this one, by its id.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
     """List the exercise catalogue."""
     with plain_failures(as_json=as_json):
-        from rtm_signal.catalogue import EXERCISES  # noqa: PLC0415 - numpy only where it is used
+        from rtm_signal.catalogue import EXERCISES, UnknownExercise, get  # noqa: PLC0415 - only where used
 
+        try:
+            listed = list(EXERCISES.values()) if exercise is None else [get(exercise)]
+        except UnknownExercise as error:
+            raise CommandError(str(error), WRONG_USAGE) from error
         if as_json:
-            print_json([dataclasses.asdict(exercise) for exercise in EXERCISES.values()])
+            print_json([dataclasses.asdict(each) for each in listed])
             return
         from rich.console import Console  # noqa: PLC0415 - a terminal only where there is one
         from rich.table import Table  # noqa: PLC0415
 
         table = Table("id", "name", "joint", "type", "serves", "counted", box=None, pad_edge=False)
         width = None if sys.stdout.isatty() else 200  # a pipe has no width: nothing is cut off
-        for item in EXERCISES.values():
+        for item in listed:
             table.add_row(item.id, item.name, item.joint, item.type, item.parameter, item.counted)
         Console(width=width).print(table)
 
@@ -154,10 +161,14 @@ def bill(
 def _read_json(path: Path) -> dict[str, object]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CommandError(f"{path} is not JSON: {error}") from error
+    except UnicodeDecodeError:
+        raise CommandError(f"{path} is not a text file in UTF-8.") from None
+    except RecursionError:
+        raise CommandError(f"{path} is nested too deeply to be a case.") from None
+    except ValueError as error:  # no JSON, or a number of thousands of digits
+        raise CommandError(f"{path} is not JSON: {error}.") from error
     if not isinstance(document, dict):
-        raise CommandError(f"{path} holds {type(document).__name__}, a case is one JSON object.")
+        raise CommandError(f"{path} holds no JSON object, which a case is.")
     return document
 
 

@@ -11,6 +11,10 @@ class DatabaseError(ServerError):
     """The database is not there, not migrated or not safe to use."""
 
 
+class WrongAddress(DatabaseError):  # noqa: N818 - reads as a sentence where it is caught
+    """What should name the database cannot be read: waiting does not help. The text is not shown, it has a password."""
+
+
 class CryptoError(ServerError):
     """A key is missing, or ciphertext does not belong to its place."""
 

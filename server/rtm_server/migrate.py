@@ -10,14 +10,16 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from rtm_server.errors import DatabaseError
+from rtm_server.errors import DatabaseError, WrongAddress
 
 _LOCK = "SELECT pg_advisory_lock(hashtext('homestretch migrations'))"
+_CONNECT_S = 10  # a host that answers nothing at all is silent for minutes otherwise
 _LOCK_TIMEOUT = (
     "10s"  # a migration that waits longer for a table than this would stop the whole clinic behind it
 )
@@ -30,9 +32,17 @@ def _config() -> Config:
 
 
 def _engine(dsn: str) -> Engine:
+    try:
+        conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        raise WrongAddress(
+            "the database's address is not of the form postgresql://user:password@host:port/name"
+        ) from None
     return create_engine(
         "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(dsn, application_name="homestretch migrate"),
+        creator=lambda: psycopg.connect(
+            dsn, connect_timeout=_CONNECT_S, application_name="homestretch migrate"
+        ),
         poolclass=NullPool,
     )
 

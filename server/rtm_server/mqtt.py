@@ -34,8 +34,12 @@ def connect(
     on_connect: called at every successful connection (subscribe there). on_message: must lead to `client.ack`.
     url: `mqtt://user:password@host:port` or `mqtts://`.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in _PORTS or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        parts = None
+    if parts is None or not parts.hostname:
         raise ServerError("the broker's URL is not of the form mqtt://user:password@host:port")
     client = Client(
         CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTProtocolVersion.MQTTv5, manual_ack=True
@@ -61,7 +65,7 @@ def connect(
     # gateway gets no ack for it sends again.
     client.connect_async(
         parts.hostname,
-        parts.port or _PORTS[parts.scheme],
+        port,
         keepalive=_KEEP_ALIVE_S,
         clean_start=True,
         properties=properties,

@@ -86,8 +86,11 @@ def test_the_catalogue_is_listed_as_one_json_document() -> None:
     assert {entry["id"] for entry in rtm("exercises", "--json").json()} == set(EXERCISES)
 
 
-def test_an_unknown_exercise_is_wrong_usage_and_names_the_nearest(recording: Path) -> None:
-    run = rtm("analyze", str(recording), "--exercise", "squatt", "--json")
+@pytest.mark.parametrize(
+    "arguments", [("analyze", "worn.csv", "--exercise", "squatt"), ("exercises", "squatt")]
+)
+def test_an_unknown_exercise_is_wrong_usage_and_names_the_nearest(arguments: tuple[str, ...]) -> None:
+    run = rtm(*arguments, "--json")
     assert run.status == 2
     assert "squat" in run.json()["error"]
 
@@ -178,6 +181,76 @@ def test_doctor_prints_findings() -> None:
     assert {"name", "ok", "needed", "text"} == set(findings[0])
 
 
-def test_wrong_options_are_wrong_usage() -> None:
-    assert rtm("demo", "--patients", "none").status == 2
-    assert rtm("export", "claims", "--month", "2026-13", "--out", "x").status == 2
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("demo", "--patients", "none"),
+        ("export", "claims", "--month", "2026-13", "--out", "x"),
+        (
+            "simulate",
+            "--wearable",
+            "homestretch",
+            "--transport",
+            "tcp-server:127.0.0.1:0",
+            "--exercise",
+            "squatt",
+        ),
+        ("nosuch",),
+        ("analyze",),
+    ],
+)
+def test_wrong_usage_is_one_sentence(arguments: tuple[str, ...]) -> None:
+    run = rtm(*arguments)
+    assert (run.status, run.out) == (2, "")
+    assert len(run.err.strip().splitlines()) == 1
+
+
+def test_wrong_usage_is_a_json_document_where_one_was_asked_for() -> None:
+    run = rtm("bill", "--nosuch", "--json")
+    assert run.status == 2
+    assert "--nosuch" in run.json()["error"]
+
+
+@pytest.mark.parametrize("text", ["[", "9" * 5000, "[]", "[" * 100_000, "\udcff"])
+def test_a_file_that_is_no_case_is_named(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "case.json"
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")
+    run = rtm("bill", str(path), "--json")
+    assert run.status == 1
+    assert "case.json" in run.json()["error"]
+
+
+def test_a_case_that_is_not_there_is_said_in_words() -> None:
+    assert rtm("bill", "nowhere.json", "--json").json() == {
+        "error": "nowhere.json: No such file or directory."
+    }
+
+
+def test_a_wrong_setting_is_named_by_its_variable() -> None:
+    run = rtm(
+        "verify",
+        "--json",
+        environment={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "RTM_HTTP_PORT": "x"},
+    )
+    assert run.status == 1
+    assert run.json()["error"].startswith("RTM_HTTP_PORT: ")
+
+
+@pytest.mark.parametrize("url", ["postgres//me:s3cret@host/db", "postgresql://me:s3 cret@host/db"])
+def test_an_address_that_cannot_be_read_is_refused_at_once_without_its_password(url: str) -> None:
+    for command in ("verify", "doctor"):
+        run = rtm(
+            command, environment={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "RTM_DATABASE_URL": url}
+        )
+        assert run.status == 1
+        said = run.out + run.err
+        assert "postgresql://user:password@host" in said
+        assert "cret" not in said
+        assert "waiting" not in said
+
+
+@pytest.mark.parametrize("url", ["mqtt://[::1", "mqtt://host:99999"])
+def test_doctor_names_a_broker_it_cannot_read(url: str) -> None:
+    environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "RTM_MQTT_URL": url}
+    findings = rtm("doctor", "--json", environment=environment).json()
+    assert [each["ok"] for each in findings if each["name"] == "broker"] == [False]
