@@ -36,7 +36,7 @@ LEFT JOIN LATERAL (
     SELECT * FROM prescription p
     WHERE p.tenant_id = r.tenant_id AND p.episode_id = r.episode_id AND p.exercise = r.exercise
       AND p.calibration_recording_id IS NOT NULL AND p.calibration_recording_id <> r.recording_id
-      AND r.opened_at::date BETWEEN p.valid_from AND coalesce(p.valid_to, 'infinity')
+      AND (r.opened_at AT TIME ZONE r.zone)::date BETWEEN p.valid_from AND coalesce(p.valid_to, 'infinity')
     ORDER BY p.valid_from DESC LIMIT 1) p ON true
 WHERE r.tenant_id = %s AND r.recording_id = %s
 """
@@ -55,10 +55,13 @@ FROM analysis WHERE tenant_id = %(tenant)s AND recording_id = %(recording)s
 _CALIBRATE = """
 UPDATE prescription p SET calibration_recording_id = %(recording)s, calibration_repetitions = %(repetitions)s
 WHERE p.tenant_id = %(tenant)s AND p.episode_id = %(episode_id)s AND p.exercise = %(exercise)s
-  AND %(opened_at)s::date <= coalesce(p.valid_to, 'infinity')
+  AND (%(opened_at)s::timestamptz AT TIME ZONE %(zone)s)::date <= coalesce(p.valid_to, 'infinity')
   AND NOT EXISTS (SELECT 1 FROM recording n WHERE n.tenant_id = p.tenant_id
                   AND n.recording_id = p.calibration_recording_id AND n.opened_at > %(opened_at)s)
 """
+
+
+_CALIBRATED = ("episode_id", "exercise", "opened_at", "zone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,13 +197,13 @@ def _save(tx: Tx, tenant: UUID, recording: UUID, task: _Task, result: Analysis) 
     # If more arrived while we computed, the state stays `complete`: the job deferred with it is still to run.
     tx.execute(
         "UPDATE recording SET content_sha256 = %s,"
-        " state = CASE WHEN data_version = %s AND state = 'complete' THEN 'analysed' ELSE state END"
+        " state = CASE WHEN data_version = %s AND state <> 'incomplete' THEN 'analysed' ELSE state END"
         " WHERE tenant_id = %s AND recording_id = %s",
         (None if stored is None else stored.content_sha256, row["data_version"], tenant, recording),
     )
     if row["calibration"] and result.repetitions:
         told = {"tenant": tenant, "recording": recording, "repetitions": result.repetitions}
-        tx.execute(_CALIBRATE, told | {each: row[each] for each in ("episode_id", "exercise", "opened_at")})
+        tx.execute(_CALIBRATE, told | {each: row[each] for each in _CALIBRATED})
     days = {day.local_day, None if previous is None else previous["local_day"]} - {None}
     if days:
         rollup.renew(tx, tenant, row["patient_id"], sorted(each for each in days if each is not None))

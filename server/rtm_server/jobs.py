@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import threading
 from datetime import timedelta
@@ -132,13 +133,15 @@ class Worker:
     def stop(self) -> None:
         """Finish the job at hand and return from `run`. From any thread."""
         self._stopped.set()
-        if self._loop is not None and self._task is not None:
-            self._loop.call_soon_threadsafe(self._task.cancel)
+        loop, task = self._loop, self._task
+        if loop is not None and task is not None:
+            with contextlib.suppress(RuntimeError):  # the loop ended between the two lines
+                loop.call_soon_threadsafe(task.cancel)
 
     async def _work(self, until_idle: bool) -> None:
         app = make_app(self._dsn, self._store)
-        self._loop = asyncio.get_running_loop()
         async with app.open_async():
+            self._loop = asyncio.get_running_loop()
             self._task = asyncio.create_task(
                 app.run_worker_async(
                     queues=[job_queue.QUEUE],
@@ -157,6 +160,8 @@ class Worker:
             except asyncio.CancelledError:
                 if not self._stopped.is_set():
                     raise
+            finally:
+                self._loop = self._task = None  # `stop` must not call into a loop that has ended
 
 
 def run(settings: Settings, store: Store, dsn: str) -> None:

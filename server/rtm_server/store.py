@@ -161,6 +161,7 @@ def _become_app(connection: Connection[Any]) -> None:
     """Give up every right but the application's, whatever the DSN signed in as."""
     try:
         connection.execute("SET ROLE rtm_app")
+        connection.execute("SET TIME ZONE 'UTC'")  # a date asked for without a zone is not the server's
         unsafe = connection.execute(
             "SELECT 1 FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)"
         ).fetchone()

@@ -286,3 +286,58 @@ def wait_for_result(clinic: Clinic, recording: UUID) -> None:
             if tx.execute("SELECT 1 FROM analysis WHERE recording_id = %s", (recording,)).fetchone():
                 return
         time.sleep(0.05)
+
+
+def test_a_recording_that_broke_the_pipeline_is_analysed_once_the_pipeline_is_mended(
+    clinic: Clinic, store: Store, settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = send_recording(clinic, VALUES, opened=today(clinic.zone), boot=1)
+
+    def state() -> str:
+        with store.tenant_tx(clinic.tenant) as tx:
+            row = tx.execute("SELECT state FROM recording WHERE recording_id = %s", (recording,)).fetchone()
+        assert row is not None
+        return str(row["state"])
+
+    with monkeypatch.context() as broken:
+        broken.setattr(analyses.pipeline, "analyze", lambda *_, **__: 1 / 0)
+        jobs.Worker(settings, store, database.dsn).run(until_idle=True)
+    assert state() == "failed"
+    jobs.sweep(store, renew=True)
+    jobs.Worker(settings, store, database.dsn).run(until_idle=True)
+    assert state() == "analysed"
+
+
+def test_a_worker_without_its_database_stops_when_told_to(
+    store: Store, settings: Settings, database: Database
+) -> None:
+    worker = jobs.Worker(settings, store, database.dsn)
+    worker.run(until_idle=True)  # its event loop has ended, as when the database went away
+    worker.stop()
+
+
+def test_a_prescription_begins_on_the_patients_day(store: Store) -> None:
+    far = make_clinic(store, zone="Pacific/Auckland")
+    opened = today(
+        "Pacific/Auckland", hour=1
+    )  # the day before in UTC, when the prescription did not hold yet
+    with store.tenant_tx(far.tenant) as tx:
+        enrol.prescribe(
+            tx, far.tenant, far.episode, "squat", repetitions=10, valid_from=opened.date(), by=far.therapist
+        )
+        enrol.prescribe(
+            tx, far.tenant, far.episode, "squat", repetitions=8, by=far.therapist,
+            valid_from=opened.date() - timedelta(days=9), valid_to=opened.date() - timedelta(days=1),
+        )  # fmt: skip
+    taught = send_recording(far, VALUES, opened=opened, boot=1, calibration=True)
+    assert analyses.analyse(store, far.tenant, taught)
+    with store.tenant_tx(far.tenant) as tx:
+        rows = tx.execute(
+            "SELECT repetitions, calibration_recording_id AS taught FROM prescription ORDER BY 1"
+        )
+        assert [(row["repetitions"], row["taught"]) for row in rows] == [(8, None), (10, taught)]
+    done = send_recording(far, VALUES[:-1], opened=opened + timedelta(minutes=5), boot=2)
+    with store.tenant_tx(far.tenant) as tx:
+        row = tx.execute(analyses._TASK, (far.tenant, done)).fetchone()
+    assert row is not None
+    assert row["calibration_recording_id"] == taught

@@ -186,3 +186,17 @@ def test_nothing_else_opens_a_connection() -> None:
             ):
                 found.add(path.name)
     assert found <= allowed
+
+
+def test_a_session_is_in_utc_whatever_the_server_is_set_to(database: Database, master: MasterKey) -> None:
+    with psycopg.connect(database.superuser_dsn, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {database.name} SET timezone = 'Pacific/Auckland'")
+    try:
+        with Store(database.dsn, master) as opened, opened.tenant_tx(uuid4()) as tx:
+            row = tx.execute("SELECT current_setting('TimeZone') AS zone, now() AS now").fetchone()
+    finally:
+        with psycopg.connect(database.superuser_dsn, autocommit=True) as connection:
+            connection.execute(f"ALTER DATABASE {database.name} RESET timezone")
+    assert row is not None
+    assert row["zone"] == "UTC"
+    assert row["now"].utcoffset() == timedelta(0)
