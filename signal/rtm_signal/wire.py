@@ -330,5 +330,5 @@ def _time(value: object, name: str) -> datetime:
 
 def _exact(value: T, rest: Mapping[str, Any]) -> T:
     if rest:
-        raise WireError(f"A message carries a field that is not known: {sorted(rest)[0][:40]}.")
+        raise WireError(f"A message carries a field that is not known: {sorted(rest)[0][:40]!a}.")
     return value

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pytest
 
 from rtm_server import enrol, ingest, ingest_items
 from rtm_server.ingest_items import Message
@@ -201,3 +203,13 @@ def test_a_newer_manifest_counts_an_older_one_does_not(clinic: Clinic) -> None:
         ).fetchone()
     assert row is not None
     assert (row["revision"], row["last_index"]) == (2, 199)
+
+
+@pytest.mark.parametrize("name", ["\x00", "\ud800"])
+def test_a_field_whose_name_no_database_can_hold_is_refused_in_words(clinic: Clinic, name: str) -> None:
+    manifest = make_manifest(clinic, opened=OPENED, boot=1, last=99)
+    damaged = json.dumps({**json.loads(manifest.to_json()), name: 1}).encode()
+    ((_, why),) = commit(clinic, make_batch(clinic, damaged)).refused
+    assert "field that is not known" in why
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        assert count(tx, "quarantine") == 1
