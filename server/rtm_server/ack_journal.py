@@ -10,13 +10,16 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
-from uuid import UUID
+from uuid import UUID, uuid4
 
 FOLDER = "acks"
 
 
 class AckJournal:
-    """The journal of one ingest worker: `acks/{day}-{pid}.log` below the data folder."""
+    """The journal of one ingest worker: `acks/{day}-{random}.log` below the data folder.
+
+    A file of its own each: in a container every process has the same number, and a line torn by a kill must stay the
+    last of its file."""
 
     def __init__(self, data_dir: Path) -> None:
         """data_dir: the platform's data folder."""
@@ -29,7 +32,7 @@ class AckJournal:
         """Note (tenant, key) pairs; `day` (ISO) names the file, so that old ones can be deleted by age."""
         if self._file is None or day != self._day:
             self.close()
-            path = self._folder / f"{day}-{os.getpid()}.log"
+            path = self._folder / f"{day}-{uuid4()}.log"
             self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a")
             self._day = day
         self._file.writelines(f"{tenant} {key}\n" for tenant, key in entries)
