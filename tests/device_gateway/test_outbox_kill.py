@@ -60,13 +60,17 @@ while True:
 """
 
 
-def run_and_kill(path: Path, start: int, seed: int, when: str, after_s: float) -> list[str]:
-    """What the child said before it was killed; a last line without its end was not said."""
+def run_and_kill(path: Path, start: int, seed: int, when: str, puts: int, after_s: float) -> list[str]:
+    """What the child said before it was killed, a while after so many puts; a last line without its end was not
+    said. A slow machine is as far as a fast one."""
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD, str(path), str(start), str(seed), when], stdout=subprocess.PIPE
     )
     assert child.stdout is not None
     said = child.stdout.readline()
+    while puts > 0 and (line := child.stdout.readline()):
+        said += line
+        puts -= line.startswith(b"put ")
     time.sleep(after_s)
     os.kill(child.pid, signal.SIGKILL)
     said += child.stdout.read()
@@ -102,7 +106,8 @@ def campaign(path: Path, when: str, rounds: int, seed: int) -> tuple[int, int, i
     said: list[str] = []
     for _ in range(rounds):
         start = 1 + max((int(n) for line in said for n in line.split()[1:]), default=0)
-        said += run_and_kill(path, start, int(rng.integers(1 << 30)), when, rng.uniform(0.0, 0.12))
+        puts, after_s = int(rng.integers(2, 12)), rng.uniform(0.0, 0.03)
+        said += run_and_kill(path, start, int(rng.integers(1 << 30)), when, puts, after_s)
         assert {line.split()[0] for line in said} <= {"putting", "put", "deleting"}
     lost, foreign = lost_and_foreign(path, said)
     return sum(len(line.split()) - 1 for line in said if line.startswith("put ")), len(lost), len(foreign)
