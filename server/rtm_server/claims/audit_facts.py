@@ -26,6 +26,7 @@ JOIN patient p ON p.tenant_id = e.tenant_id AND p.patient_id = e.patient_id
 LEFT JOIN claim c ON c.tenant_id = l.tenant_id AND c.claim_id = l.claim_id
 WHERE l.tenant_id = %s AND l.line_id = %s
 """
+# The newest result by a lateral join, as in `ledger`: the view would be computed for the whole clinic.
 _RECORDINGS = """
 SELECT r.recording_id, r.exercise, r.zone, r.place, r.simulated, r.received_at, r.opened_at, r.artefact_reason,
        a.local_day, a.first_at, a.last_at, a.kind, a.doubts, a.repetitions, a.holds, a.minutes, a.rom_deg,
@@ -33,7 +34,10 @@ SELECT r.recording_id, r.exercise, r.zone, r.place, r.simulated, r.received_at, 
        (SELECT array_agg(DISTINCT s.profile || coalesce(' ' || nullif(s.serial, ''), '') || ', ' || rs.placement)
         FROM recording_stream rs JOIN sensor s USING (tenant_id, sensor_id)
         WHERE rs.tenant_id = r.tenant_id AND rs.recording_id = r.recording_id) AS sources
-FROM recording r JOIN analysis_current a USING (tenant_id, recording_id)
+FROM recording r
+CROSS JOIN LATERAL (
+    SELECT * FROM analysis n WHERE n.tenant_id = r.tenant_id AND n.recording_id = r.recording_id
+    ORDER BY n.analysis_no DESC LIMIT 1) a
 LEFT JOIN gateway g ON g.tenant_id = r.tenant_id AND g.gateway_id = r.gateway_id
 WHERE r.tenant_id = %s AND r.episode_id = %s AND r.opened_at BETWEEN %s AND %s ORDER BY r.opened_at, r.recording_id
 """
@@ -69,10 +73,10 @@ def gather(store: Store, tx: Tx, tenant: UUID, line: UUID) -> Facts:
     if row is None:
         raise ClaimsError("there is no such claim line")
     named = _names(store, tx, tenant)
-    recordings = _recordings(tx, tenant, row)
     history = lifecycle.history(tx, tenant, line)
-    counted = [each for each in recordings if each["counted"]]
     case = _case(tx, tenant, row, history[0].at if history else row["created_at"])
+    recordings = _recordings(tx, tenant, row, _doubts(case))
+    counted = [each for each in recordings if each["counted"]]
     record: Record = {
         "line": _line(row),
         "patient": _patient(store, tx, tenant, row),
@@ -178,7 +182,22 @@ def _sensors(tx: Tx, tenant: UUID, row: Mapping[str, Any]) -> list[Record]:
     ]  # fmt: skip
 
 
-def _recordings(tx: Tx, tenant: UUID, row: Mapping[str, Any]) -> list[Record]:
+def _doubts(case: Mapping[str, Any]) -> Mapping[tuple[datetime, str], str]:
+    """Why the rules were told to doubt every reading of a moment and zone (a replay's original is not in doubt)."""
+    found: dict[tuple[datetime, str], str] = {}
+    certain = set()
+    for each in case["data"]:
+        moment = datetime.fromisoformat(each["at"]), each["zone"]
+        if "doubt" in each:
+            found[moment] = each["doubt"]
+        else:
+            certain.add(moment)
+    return {moment: doubt for moment, doubt in found.items() if moment not in certain}
+
+
+def _recordings(
+    tx: Tx, tenant: UUID, row: Mapping[str, Any], doubts: Mapping[tuple[datetime, str], str]
+) -> list[Record]:
     """Recordings of the period with the day each belongs to; those that do not count say why."""
     evidence, settings = row["evidence"], row["evidence"].get("settings") or {}
     wanted = set(evidence.get("data_days") or ())
@@ -193,6 +212,8 @@ def _recordings(tx: Tx, tenant: UUID, row: Mapping[str, Any]) -> list[Record]:
         if day is not None and not row["period_from"] <= day <= row["period_to"]:
             continue
         why = _why_not(each, simulated_counts=row["simulated_counts"])
+        if not why and (doubt := doubts.get((each["first_at"], each["zone"]))):
+            why = [doubt]  # of this reading among others, such as a zone that hops
         possible = each["artefact_reason"] is None and each["first_at"] is not None
         possible &= row["simulated_counts"] or not each["simulated"]
         counted = possible and not why and day is not None and day.isoformat() in wanted
