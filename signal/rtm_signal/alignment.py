@@ -18,10 +18,14 @@ from rtm_signal.common_view import View, nearest_rotation
 from rtm_signal.hinge_axis import hinge_axes
 from rtm_signal.lever_arm import Pair, angular_acceleration, lever_arms
 from rtm_signal.recording import FloatArray
-from rtm_signal.time_grid import GriddedSensor
+from rtm_signal.time_grid import GriddedRecording, GriddedSensor
 
 Axes = tuple[FloatArray, FloatArray]
 
+RESTLESS = 0.05
+"""rad/s: a pose held no stiller tells no gyroscope bias (standing: 0.02)."""
+MOST_BIAS = np.radians(5.0)
+"""rad/s: no worn gyroscope is off by more; what turns so steadily is turned."""
 AXIS_WEIGHT = 1.0
 """Of the axis against the force, both as unit vectors (measured: 0.3 to 10 make no difference on the rig)."""
 HINGE_WEIGHT = 10.0
@@ -92,6 +96,16 @@ def neutral(sensor: GriddedSensor) -> Neutral:
     gyr = sensor.gyr[sound]
     bias = np.median(gyr, axis=0)
     return Neutral(up, bias, float(np.sqrt(np.median(np.sum((gyr - bias) ** 2, axis=1)))))
+
+
+def rest_biases(pose: GriddedRecording) -> dict[str, FloatArray]:
+    """(3,) rad/s, the gyroscope bias of each sensor that lay or stood still in the pose, by name."""
+    stills = {name: neutral(sensor) for name, sensor in pose.sensors.items()}
+    return {
+        name: still.bias
+        for name, still in stills.items()
+        if still.bias is not None and still.restless < RESTLESS and np.linalg.norm(still.bias) < MOST_BIAS
+    }
 
 
 def align(pairs: Sequence[Pair], pose: tuple[Neutral, Neutral] | None = None) -> list[Alignment]:

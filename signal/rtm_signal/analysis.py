@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtm_signal import catalogue, sensor_choice
+from rtm_signal.alignment import rest_biases
 from rtm_signal.analysis_angle import angle_name, measure, reasons
 from rtm_signal.analysis_quality import qualities
 from rtm_signal.angle import Angle
@@ -32,6 +33,7 @@ from rtm_signal.result import (
     RepetitionSet,
     Withheld,
 )
+from rtm_signal.slip import slipped
 from rtm_signal.time_grid import GriddedRecording, to_grid
 from rtm_signal.units_check import check_units
 
@@ -64,10 +66,12 @@ def analyze(
     choice = sensor_choice.choose(grid.sensors, entry)
     doubts = [d for d in check_units(grid) if d.sensor in choice.of]
     grid = _without_gyroscopes(grid, {d.sensor for d in doubts if d.channel == "gyr"})
-    oriented = _orientations(grid, choice.of)
+    still = _matching(pose, choice.of)
+    biases = {} if still is None else rest_biases(still)
+    oriented = _orientations(grid, choice.of, biases)
     moved = motion([oriented.get(name, grid.sensors[name]) for name in choice.of])
     calibrated = _matching(calibration, choice.of)
-    shown = {} if calibrated is None else _orientations(calibrated, choice.of)
+    shown = {} if calibrated is None else _orientations(calibrated, choice.of, biases)
     prior = prior_of(entry)
     known = _learn(calibrated, shown, calibration_repetitions, set(oriented), prior)
     found = find_sets(moved, trimmed=trimmed, known=known, prior=prior)
@@ -79,7 +83,10 @@ def analyze(
     angle = None
     if not withheld:
         inside = _inside(counted, grid.t)
-        angle = measure(choice, entry, oriented, shown, _matching(pose, choice.of), inside)
+        slip = slipped(
+            [oriented[n] for n in choice.of], _spans(counted), one_exercise=entry.id != catalogue.GENERIC.id
+        )
+        angle = measure(choice, entry, oriented, shown, still, inside, slip)
         withheld += angle.withheld
     withheld += [Withheld("samples", remark) for remark in grid.remarks]
     if not found and not trimmed and not known and prior is None and walks_only(moved):
@@ -100,17 +107,24 @@ def analyze(
     )
 
 
+def _spans(counted: Sequence[CountedSet]) -> list[tuple[float, float]]:
+    """Start and end of every repetition, s."""
+    return [(float(a), float(b)) for one in counted for a, b in zip(one.start_s, one.end_s, strict=True)]
+
+
 def _inside(counted: Sequence[CountedSet], t: FloatArray) -> NDArray[np.bool_]:
     """(n,) bool, whether a sample lies within a repetition."""
-    edges = np.array([[a, b] for one in counted for a, b in zip(one.start_s, one.end_s, strict=True)])
+    edges = np.array(_spans(counted))
     if not len(edges):
         return np.zeros(len(t), dtype=bool)
     before = np.searchsorted(edges[:, 0], t, side="right") - 1
     return np.asarray((before >= 0) & (t <= edges[np.maximum(before, 0), 1]))
 
 
-def _orientations(grid: GriddedRecording, names: Sequence[str]) -> dict[str, Orientation]:
-    return {n: orient(grid.sensors[n]) for n in names if grid.sensors[n].gyr is not None}
+def _orientations(
+    grid: GriddedRecording, names: Sequence[str], biases: Mapping[str, FloatArray]
+) -> dict[str, Orientation]:
+    return {n: orient(grid.sensors[n], bias=biases.get(n)) for n in names if grid.sensors[n].gyr is not None}
 
 
 def _without_gyroscopes(grid: GriddedRecording, names: set[str]) -> GriddedRecording:

@@ -15,6 +15,7 @@ from rtm_signal.joint_angle import joint_angle
 from rtm_signal.orientation import Orientation
 from rtm_signal.result import Withheld
 from rtm_signal.sensor_choice import Choice, segment
+from rtm_signal.slip import Slip
 from rtm_signal.time_grid import GriddedRecording
 
 NO_HEADING = "it turns about the vertical, which cannot be measured without an undisturbed magnetometer"
@@ -27,11 +28,20 @@ def measure(
     calibration: Mapping[str, Orientation],
     pose: GriddedRecording | None,
     inside: NDArray[np.bool_],
+    slip: Slip | None = None,
 ) -> Angle:
     """The angle of the chosen sensors; calibration and pose hold the same sensors or nothing.
 
-    inside: (n,) whether a sample lies within a repetition.
+    inside: (n,) whether a sample lies within a repetition. slip: of one of them: nothing is said after it.
     """
+    if slip is not None:
+        before = {name: orientation.until(slip.at_s) for name, orientation in oriented.items()}
+        angle = measure(choice, entry, before, calibration, pose, inside[: len(before[choice.of[0]].t)])
+        why = (
+            f"{choice.of[slip.sensor]}: slipped or turned on the limb, "
+            f"by about {round(np.degrees(slip.by))} degrees"
+        )
+        return angle.extended(oriented[choice.of[0]].t, why)
     name = angle_name(choice, entry)
     still = [neutral(pose.sensors[n]) for n in choice.of] if pose is not None else None
     if len(choice.of) == 1:

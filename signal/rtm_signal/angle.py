@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,20 @@ class Angle:
     def rom_half_interval_deg(self, rom_deg: float) -> float:
         """Half of the 95 % interval of a range of motion, degrees."""
         return float(1.96 * np.hypot(np.degrees(self.rom_sigma[0]), self.rom_sigma[1] * rom_deg))
+
+    def extended(self, t: FloatArray, why: str) -> Angle:
+        """To the longer grid t (n,), withheld for the reason `why` beyond its own end."""
+        more = len(t) - len(self.t)
+        if more <= 0:
+            return self
+        return replace(
+            self,
+            t=t,
+            angle=np.concatenate([self.angle, np.full(more, self.angle[-1])]),
+            sigma=np.concatenate([self.sigma, np.full(more, self.sigma[-1])]),
+            valid=np.concatenate([self.valid, np.zeros(more, dtype=bool)]),
+            withheld=(*self.withheld, Withheld(self.name, why, float(t[-more]), float(t[-1]))),
+        )
 
     def series(self) -> AngleSeries:
         """In degrees, NaN where withheld; the uncertainty is half of the 95 % interval."""

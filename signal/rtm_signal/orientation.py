@@ -8,7 +8,7 @@ inclination does not. `StreamingOrientation` is the twin for blocks as they come
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import vqf
@@ -36,6 +36,9 @@ DYNAMIC_SIGMA = np.radians(0.06)
 """More for each rad/s of the angular rate's root mean square over ten seconds (sensor scale, alignment)."""
 DEFAULT_BIAS_SIGMA = np.radians(1.0)
 """Gyroscope bias of a worn sensor that was never calibrated, one standard deviation, per second."""
+
+POSE_BIAS_SIGMA = np.radians(0.2)
+"""The same, per second, where a pose has shown it: sway, and warming up since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,12 @@ class Orientation:
         """(n, 3) unit vector of the vertical, pointing up, in the sensor frame."""
         return quaternion.third_column(self.quat)
 
+    def until(self, at_s: float) -> Orientation:
+        """What lies before a moment, s; at least one sample."""
+        n = max(1, int(np.searchsorted(self.t, at_s)))
+        columns = ("t", "quat", "gyr", "acc", "bias", "rest", "gap", "saturated", "sigma")
+        return replace(self, **{name: getattr(self, name)[:n] for name in columns})
+
 
 def orient(
     sensor: GriddedSensor, *, bias: FloatArray | None = None, use_magnetometer: bool = True
@@ -88,6 +97,7 @@ def orient(
     sigma = None
     if sensor.gap.any() or sensor.t.size < SHORT_S * sensor.rate_hz:
         left = float(result["biasSigma"].mean()) if known else DEFAULT_BIAS_SIGMA
+        left = left if bias is None else min(left, POSE_BIAS_SIGMA)
         drift = drift if rest.any() else np.zeros_like(drift)
         quat, sigma, drift = _smoothed(sensor, gyr - drift, acc, drift, left)
         undisturbed = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from rtm_signal.alignment import neutral
+from rtm_signal.alignment import align, neutral, rest_biases
 from rtm_signal.angle import Angle
 from rtm_signal.hinge_axis import hinge_axes
 from rtm_signal.inclination import inclination
-from rtm_signal.joint_angle import joint_angle
+from rtm_signal.joint_angle import joint_angle, two_readings
 from rtm_signal.lever_arm import angular_acceleration, lever_arms
 from rtm_signal.orientation import orient
 from rtm_signal.placement import misplaced
@@ -24,6 +25,7 @@ from rtm_signal.time_grid import to_grid
 from rtm_signal.units_check import check_units
 
 PAIR = ("thigh", "shank")
+RATE = 50.0
 
 
 def measured(recording: Recording, pose: Recording | None = None, joint: str = "knee_flexion") -> Angle:
@@ -272,3 +274,72 @@ def test_no_recording_makes_it_fall_over(
         assert np.isfinite(angle.angle).all()
         assert np.isfinite(angle.sigma).all()
         assert not angle.valid[grid.sensors["thigh"].gap].any()
+
+
+def universal(rng: np.random.Generator, duration_s: float) -> tuple[Recording, Rotation]:
+    """Two bodies across a universal joint (two axes at right angles), shaken; and the true relative rotation."""
+    t = np.arange(int(duration_s * RATE)) / RATE
+
+    def wave(size: float) -> Any:
+        phase, pace = rng.uniform(0, 6, 3), rng.uniform(2, 6, 3)
+        return size * np.sin(np.outer(t, pace) + phase).sum(axis=1) / 2
+
+    first = Rotation.from_euler("xyz", np.column_stack([wave(0.4), wave(0.4), wave(0.8)]))
+    second = first * Rotation.from_euler("YZ", np.column_stack([wave(0.7), wave(0.6)]))
+    joint = 0.15 * np.column_stack([wave(1.0), wave(1.0), wave(0.5)])
+    mounts = (Rotation.random(rng=rng), Rotation.random(rng=rng))
+    sensors = {}
+    for name, body, arm, mount in zip(
+        PAIR, (first, second), ([0.12, 0, 0.02], [-0.15, 0, 0]), mounts, strict=True
+    ):
+        place, sensor = joint + body.apply(arm), body * mount
+        force = np.gradient(np.gradient(place, t, axis=0), t, axis=0) + np.array([0, 0, 9.81])
+        turn = (sensor[:-1].inv() * sensor[1:]).as_rotvec() * RATE
+        # Sensors give means of the period before the stamp, behind a filter: half a period more.
+        halfway = sensor[:-1] * Rotation.from_rotvec(turn / RATE / 2)
+        before = np.concatenate([force[:1], (force[1:] + force[:-1]) / 2])
+        acc = np.concatenate([sensor[:1].inv().apply(force[:1]), halfway.inv().apply(before[1:])])
+        gyr = np.concatenate([turn[:1], turn])
+        late = slice(None, -1)
+        acc[1:], gyr[1:] = (acc[late] + acc[1:]) / 2, (gyr[late] + gyr[1:]) / 2
+        noise = rng.normal(size=(2, t.size, 3))
+        sensors[name] = SensorRecording(t, acc + 0.03 * noise[0], gyr + 0.003 * noise[1])
+    return Recording(sensors), (first * mounts[0]).inv() * (second * mounts[1])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_axes_are_told_apart_without_a_magnetometer(seed: int) -> None:
+    recording, true = universal(np.random.default_rng(seed), 60.0)
+    grid = to_grid(recording)
+    found = align([(orient(grid.sensors["thigh"]), orient(grid.sensors["shank"]))])[0]
+    relative = Rotation.from_quat(found.relative[:, [1, 2, 3, 0]])
+    error = np.degrees((true.inv() * relative).magnitude())
+    assert np.sqrt(np.mean(error[200:] ** 2)) < 3.0
+
+
+def test_where_two_readings_fit_alike_nothing_is_said_and_why(squat: Callable[..., Any]) -> None:
+    made = squat(duration_s=30.0)
+    grid = to_grid(made.recording)
+    found = align([(orient(grid.sensors["thigh"]), orient(grid.sensors["shank"]))])[0]
+    rival = replace(found, relative=found.relative[::-1].copy(), rival=None)
+    other = replace(rival, axis_proximal=np.roll(found.axis_proximal, 1))
+    valid = np.ones(len(found.relative), dtype=bool)
+    for margin, said in ((0.1, True), (3.0, False)):
+        doubtful = replace(found, rival=other, margin=margin)
+        why = two_readings(doubtful, None, np.radians(90.0), valid, (0.01, 0.0))
+        assert (why is not None) == said
+    assert (
+        two_readings(replace(found, rival=rival, margin=0.1), None, np.radians(90.0), valid, (0.01, 0.0))
+        is None
+    )
+    assert two_readings(found, None, np.radians(90.0), valid, (0.01, 0.0)) is None
+
+
+def test_the_poses_rest_tells_the_bias_and_a_restless_one_does_not(squat: Callable[..., Any]) -> None:
+    pose = to_grid(squat(bias=0.01, seed=6).pose)
+    for name, bias in rest_biases(pose).items():
+        gyr = pose.sensors[name].gyr
+        assert gyr is not None
+        np.testing.assert_allclose(bias, gyr.mean(axis=0), atol=1e-3)
+    restless = to_grid(squat(rest_s=0.0, duration_s=8.0).recording)
+    assert not rest_biases(restless)

@@ -1,0 +1,158 @@
+"""Whether a sensor slipped on its limb in the middle of a recording.
+
+A sensor that slips sees the same movement from another side. A counted repetition is laid over every moment of the
+recording and turned so that its angular rate and its vertical fit best (Wahba 1965; Kabsch 1976). Where it fits, there
+is another repetition, and the turn says how the sensor is worn there. No turn up to one moment and the same turn in
+every repetition after it is a slip; other movement does not fit, however it is turned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import maximum_filter1d
+
+from rtm_signal.features import low_pass
+from rtm_signal.orientation import Orientation
+from rtm_signal.recording import FloatArray
+
+BY = np.radians(25.0)
+"""Least slip that is told: repetitions of one exercise differ by 12 degrees at the 95th percentile."""
+STEADY = np.radians(18.0)
+"""Turn up to which a sensor is still worn as before, and by which the turns after a slip may differ."""
+FITS = 0.85
+"""Correlation of the angular rates, turned, from which it is the same movement."""
+UPRIGHT = np.cos(np.radians(15.0))
+"""Mean agreement of the verticals, turned."""
+LEAST = 2
+"""Repetitions on either side."""
+LONGEST_S = 3600.0
+"""Beyond it nothing is looked for: no exercise lasts so long, and every moment costs."""
+_RATE_HZ = 10.0
+_LOW_PASS_HZ = 3.0
+_NEAR = 1.4
+"""Repetitions: the width in which there is one match. Half a repetition away, out and back again look like back and
+out, turned by half a turn."""
+_MOVING = 0.2
+"""rad/s, root mean square of a repetition: below it there is no direction to compare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """sensor: its place in the sequence; at_s: no later than when, s; by: rad, about."""
+
+    sensor: int
+    at_s: float
+    by: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Matches:
+    """Where a repetition fits: at (k,) s, its start; turn: (k, 3, 3) of the sensor there against the repetition's."""
+
+    at: FloatArray
+    turn: FloatArray
+
+    @property
+    def angle(self) -> FloatArray:
+        """(k,) rad."""
+        return _angle(self.turn)
+
+
+def slipped(
+    sensors: Sequence[Orientation], repetitions: Sequence[tuple[float, float]], *, one_exercise: bool
+) -> Slip | None:
+    """The first slip of one of the sensors on one grid; None where there is none.
+
+    repetitions: start and end of those counted, s. one_exercise: the recording is known to hold a single exercise;
+    without that a slip is told only where a second sensor shows that the movement stayed the same.
+    """
+    t = sensors[0].t
+    if len(repetitions) < LEAST or t[-1] - t[0] > LONGEST_S:
+        return None
+    start, end = repetitions[len(repetitions) // 4]
+    # Two repetitions counted as one come too seldom to tell: then the half of it is laid over the recording.
+    return _found(sensors, (start, end), one_exercise) or _found(
+        sensors, (start, (start + end) / 2), one_exercise
+    )
+
+
+def _found(sensors: Sequence[Orientation], template: tuple[float, float], one_exercise: bool) -> Slip | None:
+    """The first slip that a stretch of movement shows, from and to, s."""
+    matches = [_matches(o, template) for o in sensors]
+    found = []
+    for i, mine in enumerate(matches):
+        others = [m for j, m in enumerate(matches) if j != i and m is not None]
+        slip = None if mine is None else _slip(i, mine, template)
+        if slip is None or not (one_exercise or others):
+            continue
+        if all(_steady(other, slip.at_s) for other in others):
+            found.append(slip)
+    return min(found, key=lambda one: one.at_s, default=None)
+
+
+def _matches(orientation: Orientation, span: tuple[float, float]) -> _Matches | None:
+    """Every moment at which the movement of a span fits, turned; None where it hardly moves."""
+    step = max(1, int(orientation.rate_hz // _RATE_HZ))
+    t = orientation.t[::step]
+    rate = low_pass(orientation.gyr, _LOW_PASS_HZ, orientation.rate_hz)[::step]
+    up = orientation.up[::step]
+    first, last = (int(np.searchsorted(t, edge)) for edge in span)
+    long = last - first
+    if long < 8 or len(t) <= long:
+        return None
+    mine, own_up = rate[first:last], up[first:last]
+    power = float(np.mean(np.sum(mine**2, axis=1)))
+    if power < _MOVING**2:
+        return None
+    seen = np.lib.stride_tricks.sliding_window_view(rate, long, axis=0)  # (m, 3, long)
+    seen_up = np.lib.stride_tricks.sliding_window_view(up, long, axis=0)
+    by_rate = np.einsum("tj,kit->kij", mine, seen) / long
+    by_up = np.einsum("tj,kit->kij", own_up, seen_up) / long
+    energy = np.maximum(np.einsum("kit,kit->k", seen, seen) / long, 1e-9)
+    scale = np.sqrt(power * energy)
+    u, _, vt = np.linalg.svd(by_rate / scale[:, None, None] + by_up)
+    u[..., :, 2] *= np.sign(np.linalg.det(u @ vt))[..., None]
+    turn = u @ vt
+    fit = np.einsum("kij,kij->k", turn, by_rate) / scale
+    upright = np.einsum("kij,kij->k", turn, by_up)
+    alike = (energy < 4 * power) & (energy > power / 4)
+    fit = np.where(alike & (upright > UPRIGHT), fit, 0.0)
+    # Of the moments near each other the one that needs least turning, where both fit.
+    worth = np.where(fit > FITS, 1.0 + np.cos(_angle(turn)) + 0.1 * fit, 0.0)
+    best = np.flatnonzero((worth > 0) & (worth >= maximum_filter1d(worth, max(3, round(_NEAR * long)))))
+    return _Matches(np.asarray(t[best]), np.asarray(turn[best]))
+
+
+def _slip(sensor: int, matches: _Matches, template: tuple[float, float]) -> Slip | None:
+    """The moment from which, or up to which, every match is turned alike; else None."""
+    steady = matches.angle < STEADY
+    turned = matches.angle > BY
+    if steady.sum() < LEAST or turned.sum() < LEAST:
+        return None
+    for before, after in ((steady, turned), (turned, steady)):
+        last, first = np.flatnonzero(before)[-1], np.flatnonzero(after)[0]
+        if last > first or first - last > LEAST:
+            continue
+        turns = matches.turn[turned]
+        middle = turns[len(turns) // 2]
+        apart = _angle(np.einsum("kij,lj->kil", turns, middle))
+        if np.median(apart) < STEADY and np.mean(apart < 2 * STEADY) > 0.8:
+            end = float(matches.at[last] + template[1] - template[0])
+            at = min(end, float(matches.at[first]))
+            return Slip(sensor, at, float(np.median(matches.angle[turned])))
+    return None
+
+
+def _steady(other: _Matches, at_s: float) -> bool:
+    """Whether another sensor goes on seeing the movement as before, on both sides of a moment."""
+    steady = other.at[other.angle < STEADY]
+    return bool(np.sum(steady < at_s) >= LEAST and np.sum(steady > at_s) >= LEAST)
+
+
+def _angle(turn: FloatArray) -> FloatArray:
+    """(...,) rad of rotation matrices (..., 3, 3)."""
+    trace = np.trace(turn, axis1=-2, axis2=-1)
+    return np.asarray(np.arccos(np.clip((trace - 1.0) / 2.0, -1.0, 1.0)))
