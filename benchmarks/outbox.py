@@ -1,6 +1,6 @@
 """Chunk, outbox and uplink: size, time and CPU, each beside the least that the same bytes cost.
 
-    python benchmarks/outbox.py [--days 3] [--sensors 1] [--json]
+    python -m benchmarks.outbox [--days 3] [--sensors 1] [--json]
 
 With RTM_SHARED_DATA set, sizes are taken from real recordings too. One run on a busy machine moves by 30 %:
 trust the ratios, taken in one run.
@@ -14,7 +14,6 @@ import contextlib
 import itertools
 import json
 import os
-import socket
 import sqlite3
 import statistics
 import struct
@@ -30,6 +29,7 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+from benchmarks.campaign.broker import CampaignBroker
 from numpy.typing import NDArray
 
 from rtm_gateway.drivers.homestretch import DATA, HomestretchDecoder
@@ -235,45 +235,22 @@ client.connect("127.0.0.1", int(sys.argv[1]))
 client.subscribe(INGEST_FILTER, qos=1)
 client.loop_forever()
 """
-BROKER = """
-id = 0
-[router]
-id = 0
-max_connections = 10
-max_outgoing_packet_count = 200
-max_segment_size = 104857600
-max_segment_count = 10
-[v5.1]
-name = "v5"
-listen = "127.0.0.1:{port}"
-next_connection_delay_ms = 1
-    [v5.1.connections]
-    connection_timeout_ms = 60000
-    max_payload_size = 1048576
-    max_inflight_count = 100
-    dynamic_filters = true
-"""
 
 
 @contextlib.contextmanager
 def broker_and_server(folder: Path) -> Iterator[str]:
     """The embedded broker, and a server that acknowledges at once: what is measured is the gateway."""
-    from iotcore import Broker as Iotcore  # noqa: PLC0415  # an extra
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    config = folder / "broker.toml"
-    config.write_text(BROKER.format(port=port))
-    with Iotcore(config_path=str(config)):
-        server = subprocess.Popen([sys.executable, "-c", SERVER, str(port)], stdout=subprocess.PIPE)
-        assert server.stdout is not None  # noqa: S101  # a pipe was asked for
-        server.stdout.readline()
-        try:
-            yield f"mqtt://127.0.0.1:{port}"
-        finally:
-            server.kill()
-            server.wait()
+    broker = CampaignBroker("iotcore", folder)
+    broker.start()
+    server = subprocess.Popen([sys.executable, "-c", SERVER, str(broker.port)], stdout=subprocess.PIPE)
+    assert server.stdout is not None  # noqa: S101  # a pipe was asked for
+    server.stdout.readline()
+    try:
+        yield broker.url
+    finally:
+        server.kill()
+        server.wait()
+        broker.kill()
 
 
 def drain(days: float, sensors: int, folder: Path) -> dict[str, float]:
