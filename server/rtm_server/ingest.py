@@ -7,6 +7,7 @@ broker after COMMIT too, so that `receive maximum` holds the broker back while t
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -118,14 +119,21 @@ class Ingest:
             self._heard_of(message)
             client.ack(message.mid, message.qos)
             return
-        gateway = gateway_of(message.topic)
-        if gateway is None:
+        try:
+            gateway = wire.gateway_of(message.topic)
+        except wire.WireError:
             metrics.INGEST_ITEMS.labels("bad_topic").inc()
             client.ack(message.mid, message.qos)
             return
-        self._arrivals.put(
-            _Arrival(Message(gateway, bytes(message.payload)), self._connection, message.mid, message.qos)
+        arrival = _Arrival(
+            Message(gateway, bytes(message.payload)), self._connection, message.mid, message.qos
         )
+        # Full only when the broker came back several times while the database was away. Nobody empties it once we
+        # stop, and whoever joins this thread would wait for ever.
+        while not self._stopping.is_set():
+            with contextlib.suppress(queue.Full):
+                self._arrivals.put(arrival, timeout=0.2)
+                return
 
     def _heard_of(self, message: MQTTMessage) -> None:
         """A heartbeat: only the newest of a gateway is worth storing."""
@@ -278,16 +286,6 @@ def _refuse_unknown(message: Message) -> list[Refusal]:
         refused.append(Refusal(message.gateway, key, "unknown_gateway", _UNKNOWN_GATEWAY, b""))
         metrics.INGEST_ITEMS.labels("unknown_gateway").inc()
     return refused
-
-
-def gateway_of(topic: str) -> UUID | None:
-    """The gateway of `rtm/v1/{gateway}/up`; None for any other topic."""
-    parts = topic.split("/")
-    try:
-        gateway = UUID(parts[2])
-    except (IndexError, ValueError):
-        return None
-    return gateway if topic == wire.up_topic(gateway) else None
 
 
 def _add(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -13,6 +14,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from rtm_server import metrics
 from rtm_server.errors import ServerError
 
 log = structlog.get_logger(__name__)
@@ -50,13 +52,29 @@ def connect(
         client.tls_set()
     client.reconnect_delay_set(1, 30)
 
+    told = threading.Event()  # once an outage: paho tries again for ever
+
     def connected(client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
         if reason.is_failure:
             log.error("the broker refused the connection", reason=str(reason))
-        elif on_connect is not None:
+            return
+        told.clear()
+        if on_connect is not None:
             on_connect(client)
 
+    def away(*_: object) -> None:
+        metrics.BROKER_AWAY.inc()
+        if not told.is_set():
+            told.set()
+            log.warning("the broker does not answer; trying again until it does")
+
+    def disconnected(_client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
+        if reason.is_failure:
+            away()
+
     client.on_connect = connected
+    client.on_connect_fail = away
+    client.on_disconnect = disconnected
     if on_message is not None:
         client.on_message = lambda client, _data, message: on_message(client, message)
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
