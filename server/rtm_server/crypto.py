@@ -7,11 +7,12 @@ Compress before encrypting: ciphertext does not compress.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -78,15 +79,7 @@ class MasterKey(DataKey):
         """Read 64 hex digits; with `create`, make the file (0600) if it is missing."""
         if create and not path.exists():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            try:
-                handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            except FileExistsError:
-                pass  # another process was faster
-            else:
-                with os.fdopen(handle, "w") as file:
-                    file.write(os.urandom(KEY_BYTES).hex() + "\n")
-                    file.flush()
-                    os.fsync(file.fileno())
+            _make_key_file(path)
         try:
             return cls(bytes.fromhex(path.read_text().strip()))
         except FileNotFoundError:
@@ -101,6 +94,20 @@ class MasterKey(DataKey):
         """
         data = value.strip().casefold().encode() if isinstance(value, str) else value
         return hmac.digest(self._index_key, kind.encode() + b"\x00" + data, hashlib.sha256)
+
+
+def _make_key_file(path: Path) -> None:
+    """Write beside it and link into place: nobody reads half a key, and of two processes at once one is the first."""
+    fresh = path.with_name(f"{path.name}.{uuid4()}")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(os.urandom(KEY_BYTES).hex() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(fresh)
+    finally:
+        fresh.unlink()
 
 
 def tenant_place(tenant: UUID, what: str) -> bytes:

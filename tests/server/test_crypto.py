@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,12 @@ def test_an_index_is_of_its_kind_and_key(value: str) -> None:
     assert one.index("login", value) == one.index("login", f" {value} ")
     assert one.index("login", value) != one.index("gateway", value)
     assert one.index("login", value) != other.index("login", value)
+
+
+def test_processes_that_start_at_once_make_one_master_key(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "master.key"
+    with ThreadPoolExecutor(8) as pool:
+        keys = list(pool.map(lambda _: MasterKey.from_file(path, create=True), range(32)))
+    assert len({key.index("login", "somebody") for key in keys}) == 1
+    assert list(path.parent.iterdir()) == [path]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
