@@ -70,6 +70,7 @@ class _Task:
     stored: StoredRecording | None
     calibration: Recording | None
     fault: str | None
+    """Why `stored`, or the calibration beside it, cannot be read."""
 
 
 def analyse(store: Store, tenant: UUID, recording: UUID) -> bool:
@@ -109,15 +110,14 @@ def _load(store: Store, tx: Tx, tenant: UUID, recording: UUID) -> _Task | None:
         return None
     try:
         stored = reading.read(store, tx, tenant, recording)
-        calibration = row["calibration_recording_id"]
-        return _Task(
-            row,
-            stored,
-            None if calibration is None else reading.read(store, tx, tenant, calibration).recording,
-            None,
-        )
     except (RecordingError, CryptoError) as error:
         return _Task(row, None, None, str(error))
+    if (calibration := row["calibration_recording_id"]) is None:
+        return _Task(row, stored, None, None)
+    try:
+        return _Task(row, stored, reading.read(store, tx, tenant, calibration).recording, None)
+    except (RecordingError, CryptoError) as error:
+        return _Task(row, stored, None, str(error))
 
 
 def _estimate(task: _Task) -> Analysis:
@@ -132,6 +132,8 @@ def _estimate(task: _Task) -> Analysis:
     if task.stored is None:
         return _nothing(exercise, (*withheld, Withheld("everything", task.fault or "nothing is stored")))
     withheld += tuple(Withheld("samples", each) for each in task.stored.unequal)
+    if task.fault is not None:
+        withheld += (Withheld("calibration", f"the calibration cannot be used: {task.fault}"),)
     try:
         result = pipeline.analyze(
             task.stored.recording,

@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -32,6 +32,7 @@ from rtm_server.testing import (
     send_recording,
     squat_like,
 )
+from rtm_signal import analysis as pipeline
 
 RATE = 50.0
 VALUES = squat_like(int(46 * RATE), RATE)  # 10 movements of 4 s, 3 s of rest before and after
@@ -300,7 +301,7 @@ def test_a_recording_that_broke_the_pipeline_is_analysed_once_the_pipeline_is_me
         return str(row["state"])
 
     with monkeypatch.context() as broken:
-        broken.setattr(analyses.pipeline, "analyze", lambda *_, **__: 1 / 0)
+        broken.setattr(pipeline, "analyze", lambda *_, **__: 1 / 0)
         jobs.Worker(settings, store, database.dsn).run(until_idle=True)
     assert state() == "failed"
     jobs.sweep(store, renew=True)
@@ -341,3 +342,20 @@ def test_a_prescription_begins_on_the_patients_day(store: Store) -> None:
         row = tx.execute(analyses._TASK, (far.tenant, done)).fetchone()
     assert row is not None
     assert row["calibration_recording_id"] == taught
+
+
+def test_a_calibration_that_cannot_be_read_does_not_cost_the_recording(clinic: Clinic) -> None:
+    opened = today(clinic.zone)
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        enrol.prescribe(
+            tx, clinic.tenant, clinic.episode, "squat", repetitions=10, by=clinic.therapist,
+            valid_from=opened.date() - timedelta(days=1),
+        )  # fmt: skip
+        tx.execute(
+            "UPDATE prescription SET calibration_recording_id = %s, calibration_repetitions = 5", (uuid4(),)
+        )
+    recording = send_recording(clinic, VALUES, opened=opened, boot=1)
+    assert analyses.analyse(clinic.store, clinic.tenant, recording)
+    result = current(clinic, recording)
+    assert result["repetitions"] >= 9
+    assert "calibration" in [each["what"] for each in result["result"]["withheld"]]
