@@ -18,7 +18,7 @@ from rtm_signal.features import Motion, motion
 from rtm_signal.movement import Movement
 from rtm_signal.orientation import Orientation, orient
 from rtm_signal.placement import misplaced
-from rtm_signal.recording import FloatArray, Recording
+from rtm_signal.recording import FloatArray, Recording, RecordingError
 from rtm_signal.repetitions import find_sets, learn, walks_only
 from rtm_signal.repetitions_count import CountedSet, settle, total_range
 from rtm_signal.repetitions_prescribed import Prior, prior_of
@@ -41,6 +41,8 @@ PIPELINE_VERSION = "1.1"
 """Changes whenever a result may change."""
 
 
+TOGETHER = 0.3
+"""Share of the shorter sensor's samples at which the other measured too, below which they are no pair."""
 WALKING = "All that repeats is walking, whose strides count only where walking is the exercise."
 
 
@@ -64,6 +66,7 @@ def analyze(
     entry = catalogue.get(exercise)
     grid = to_grid(recording)
     choice = sensor_choice.choose(grid.sensors, entry)
+    _worn_together(grid, choice.of)
     doubts = [d for d in check_units(grid) if d.sensor in choice.of]
     grid = _without_gyroscopes(grid, {d.sensor for d in doubts if d.channel == "gyr"})
     still = _matching(pose, choice.of)
@@ -105,6 +108,16 @@ def analyze(
         pipeline_version=PIPELINE_VERSION,
         angle_series=_unsaid(grid.t) if angle is None else angle.series(),
     )
+
+
+def _worn_together(grid: GriddedRecording, names: Sequence[str]) -> None:
+    """Raises: RecordingError, where the sensors of a pair measured at different times."""
+    both = ~np.any([grid.sensors[n].gap for n in names], axis=0)
+    each = min(int((~grid.sensors[n].gap).sum()) for n in names)
+    if len(names) > 1 and both.sum() < TOGETHER * each:
+        raise RecordingError(
+            f"The sensors {' and '.join(names)} hardly measured at the same time; their clocks do not agree."
+        )
 
 
 def _spans(counted: Sequence[CountedSet]) -> list[tuple[float, float]]:

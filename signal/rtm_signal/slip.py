@@ -20,6 +20,8 @@ from rtm_signal.recording import FloatArray
 
 BY = np.radians(25.0)
 """Least slip that is told: repetitions of one exercise differ by 12 degrees at the 95th percentile."""
+MOST = np.radians(120.0)
+"""Beyond it a movement out and back is taken for itself backwards; turned over is for `placement` to say."""
 STEADY = np.radians(18.0)
 """Turn up to which a sensor is still worn as before, and by which the turns after a slip may differ."""
 FITS = 0.85
@@ -129,7 +131,9 @@ def _matches(orientation: Orientation, span: tuple[float, float]) -> _Matches | 
 def _slip(sensor: int, matches: _Matches, template: tuple[float, float]) -> Slip | None:
     """The moment from which, or up to which, every match is turned alike; else None."""
     steady = matches.angle < STEADY
-    turned = matches.angle > BY
+    turned = (matches.angle > BY) & (matches.angle < MOST)
+    if np.any(matches.angle >= MOST):
+        return None
     if steady.sum() < LEAST or turned.sum() < LEAST:
         return None
     for before, after in ((steady, turned), (turned, steady)):

@@ -24,6 +24,8 @@ MAX_BACK_JUMP_S = 5.0
 """Packets are reordered by less; a larger step back is a clock that started again."""
 MAX_GRID_SAMPLES = 40_000_000
 """A day at the highest rate; more is a time stamp gone astray, which would fill the memory."""
+_FLAT_SHARE = 0.01
+"""Of a gyroscope's samples on its extreme, in runs: no movement stays there, whatever the range that was set."""
 _REGULAR = 0.25
 """Share of a period by which stamps may be off and still belong to a sensor that samples regularly."""
 
@@ -203,7 +205,11 @@ def _place(name: str, one: _Clean, t: FloatArray, step: float) -> tuple[GriddedS
     channels: list[FloatArray | None] = []
     gap = np.zeros(t.size, dtype=bool)
     saturated = np.zeros(t.size, dtype=bool)
-    for channel, least in ((samples.acc, 14.0), (samples.gyr, 2.0), (samples.mag, np.inf)):
+    for channel, least, flat in (
+        (samples.acc, 14.0, 14.0),
+        (samples.gyr, 2.0, 0.3),
+        (samples.mag, np.inf, np.inf),
+    ):
         if channel is None:
             channels.append(None)
             continue
@@ -216,7 +222,7 @@ def _place(name: str, one: _Clean, t: FloatArray, step: float) -> tuple[GriddedS
             continue
         if not (known.size == t.size and np.abs(known - t).max() < 0.05 * step):
             gap |= _far_from(known, t, step, 1.0 / one.rate_hz)
-        clipped = _clipped(channel[there], least)
+        clipped = _clipped(channel[there], least, flat)
         if clipped.any():
             saturated |= _far_from_not(known[clipped], t, step)
     acc, gyr, mag = channels
@@ -265,17 +271,23 @@ def _far_from_not(moments: FloatArray, t: FloatArray, step: float) -> BoolArray:
     return marked
 
 
-def _clipped(values: FloatArray, least: float) -> BoolArray:
-    """(m,) samples at full scale: a channel stays exactly at its extreme, above `least`, for two samples."""
+def _clipped(values: FloatArray, least: float, flat: float) -> BoolArray:
+    """(m,) samples at full scale: a channel stays exactly at its extreme, above `least`, for two samples.
+
+    A smaller extreme, above `flat`, counts where a hundredth of all samples lie on it (`_FLAT_SHARE`).
+    """
     low, high = (np.array([extremum(column) for column in values.T]) for extremum in (np.min, np.max))
     extreme = np.maximum(-low, high)
-    if not (extreme > least).any():
+    if not (extreme > flat).any():
         return np.zeros(values.shape[0], dtype=bool)
-    at = (np.abs(values) >= extreme * (1 - 1e-6)) & (extreme > least)
+    at = (np.abs(values) >= extreme * (1 - 1e-6)) & (extreme > flat)
     if max(np.count_nonzero(column) for column in at.T) < 3:
         return np.zeros(values.shape[0], dtype=bool)
     pair = at[1:] & at[:-1] & (np.sign(values[1:]) == np.sign(values[:-1]))
     run = np.zeros_like(at)
     run[1:] |= pair
     run[:-1] |= pair
-    return np.asarray((run & (run.sum(axis=0) >= 3)).any(axis=1))
+    count = run.sum(axis=0)
+    flat_enough = (count >= max(10.0, _FLAT_SHARE * len(values))) & (count < len(values) / 2)
+    told = (count >= 3) & ((extreme > least) | flat_enough)
+    return np.asarray((run & told).any(axis=1))

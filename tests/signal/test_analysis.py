@@ -198,3 +198,27 @@ def test_wrong_units_are_named_and_withheld(curls: Recording, acc: float, gyr: f
     assert result.rom_deg.median is None
     assert any(unit in w.why for w in result.withheld)
     assert abs(result.repetitions - 6) <= 1
+
+
+def test_sensors_that_measured_at_different_times_are_no_pair(squats: Recording) -> None:
+    late = squats.sensors["shank"]
+    apart = Recording({**squats.sensors, "shank": SensorRecording(late.t + 1000.0, late.acc, late.gyr)})
+    with pytest.raises(RecordingError, match="same time"):
+        analyze(apart, "squat")
+
+
+def test_one_sensor_named_twice_is_no_joint(squats: Recording) -> None:
+    thigh = squats.sensors["thigh"]
+    result = analyze(Recording({"thigh": thigh, "shank": thigh}), "squat")
+    assert result.rom_deg.median is None
+    assert any("very same samples" in w.why for w in result.withheld)
+
+
+@pytest.mark.parametrize("most", [0.5, 1.0])
+def test_a_gyroscope_at_a_small_full_scale_is_flagged(squats: Recording, most: float) -> None:
+    sensors = {}
+    for name, s in squats.sensors.items():
+        assert s.gyr is not None
+        sensors[name] = SensorRecording(s.t, s.acc, np.clip(s.gyr, -most, most))
+    result = analyze(Recording(sensors), "squat")
+    assert any("full scale" in w.why for w in result.withheld)

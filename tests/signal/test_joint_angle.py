@@ -203,6 +203,9 @@ def test_sensors_swapped_or_turned_over_are_noticed(squat: Callable[..., Any]) -
         (0.0, 1.0, "never changes"),
         (1.0, 180 / np.pi, "in deg/s, not rad/s"),
         (1.0, 0.0, "never changes"),
+        (1.0, -1.0, "wrong sign"),
+        (1.0, 0.5, "rate is wrong"),
+        (1.0, 2.0, "rate is wrong"),
     ],
 )
 def test_wrong_units_are_named(squat: Callable[..., Any], acc: float, gyr: float, says: str) -> None:
