@@ -40,7 +40,7 @@ from rtm_gateway.drivers.reply import Reply
 from rtm_gateway.link_event import Event, LinkEvent, LinkPolicy, Span
 from rtm_gateway.memory_reader import MemoryReader
 from rtm_gateway.radio import Radio
-from rtm_gateway.rate import RateWatch, times_follow
+from rtm_gateway.rate import RateWatch, contradicts_itself
 
 __all__ = ["LINK_ERRORS", "Event", "LinkEvent", "LinkPolicy", "SensorLink", "Span", "boots_by_clock"]
 
@@ -434,7 +434,7 @@ class SensorLink:
         if measured is not None:
             what = f"{measured:.1f} samples a second instead of {watch.promised_hz:g}"
             self._tell(Event.RATE, f"The sensor sends {what}.", value=measured)
-            if not times_follow(block):
+            if contradicts_itself(block):
                 self._wrong = WrongDeviceError(f"it sends {what}, and nobody can say when they were taken")
                 self._gone.set()
 

@@ -46,8 +46,10 @@ class RateWatch:
         return measured
 
 
-def times_follow(block: SampleBlock) -> bool:
-    """Whether a sensor's samples have right times though its rate is wrong: each packet has its stamp, and the
-    index is made from the stamps. An index the sensor counts, or one made from the rate alone, goes wrong with it.
+def contradicts_itself(block: SampleBlock) -> bool:
+    """Whether a wrong rate of these samples means that a sensor's count and its own clock disagree.
+
+    Elsewhere the index is the gateway's: made from stamps, it follows the rate; made from arrivals alone, the rate is
+    what the gateway asked for, and the sensor has promised nothing.
     """
-    return block.tick is not None and bool(block.flags & Flag.GATEWAY_INDEX)
+    return block.tick is not None and not block.flags & Flag.GATEWAY_INDEX

@@ -18,7 +18,7 @@ from rtm_gateway.drivers.driver import Flag
 from rtm_gateway.drivers.homestretch import HomestretchDriver
 from rtm_gateway.link import Event, LinkEvent, LinkPolicy, SensorLink, boots_by_clock
 from rtm_gateway.radio import Radio, open_radio
-from rtm_gateway.rate import RateWatch, times_follow
+from rtm_gateway.rate import RateWatch, contradicts_itself
 
 QUICK = LinkPolicy(
     silence_s=1.0,
@@ -279,12 +279,14 @@ def test_a_sensor_whose_index_lies_is_refused_in_plain_words(radio_kit: SimpleNa
 
 
 @pytest.mark.parametrize(
-    ("flags", "tick", "right"),
-    [(Flag.GATEWAY_INDEX, 5, True), (Flag.GATEWAY_INDEX, None, False), (Flag.NONE, 5, False)],
+    ("flags", "tick", "refused"),
+    [(Flag.GATEWAY_INDEX, 5, False), (Flag.GATEWAY_INDEX, None, False), (Flag.NONE, 5, True)],
 )
-def test_only_stamps_make_times_follow_the_rate(flags: Flag, tick: int | None, right: bool) -> None:
+def test_only_who_counts_and_has_a_clock_contradicts_itself(
+    flags: Flag, tick: int | None, refused: bool
+) -> None:
     block = SampleBlock("imu", 1, 0, np.zeros((1, 6), np.int16), tick, 1000.0, 0, flags)
-    assert times_follow(block) == right
+    assert contradicts_itself(block) == refused
 
 
 def test_a_stop_does_not_wait_for_a_sensor_that_is_not_there(radio_kit: SimpleNamespace) -> None:
