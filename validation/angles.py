@@ -28,9 +28,13 @@ from validation.shared_data import (
 )
 
 from rtm_signal import quaternion
+from rtm_signal.alignment import align
 from rtm_signal.analysis import analyze
+from rtm_signal.orientation import orient
 from rtm_signal.recording import Recording, SensorRecording
 from rtm_signal.result import Analysis, AngleSeries
+from rtm_signal.streaming_angle import LiveJointAngle
+from rtm_signal.time_grid import to_grid
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -39,11 +43,14 @@ Row = dict[str, Any]
 LOSS = 0.05
 GAP_S = 0.1
 LAG_S = 0.15
+LIVE_RATE_HZ = 50.0
+LIVE_BLOCK = 10
 
 
 def score(folder: Path) -> list[Row]:
     """One row a figure: what, figure, goal (and whether less or more is good), n, unit."""
-    rows = [*_rig_rows(rig_trials(folder)), *_knee_rows(knee_clips(folder))]
+    trials = rig_trials(folder)
+    rows = [*_rig_rows(trials), *_relative_rows(trials), *_live_rows(trials), *_knee_rows(knee_clips(folder))]
     return rows + _inclination_rows(orientation_trials(folder))
 
 
@@ -89,6 +96,56 @@ def _rig_rows(trials: list[RigTrial]) -> list[Row]:
         _row("hinge rig: range-of-motion error, median over trials", np.median(rom), 0.4, len(rom)),
         _row("hinge rig: share withheld", 100 * (1 - np.mean(kept)), 10, len(kept), "%"),
         *_interval_row("hinge rig", held),
+    ]
+
+
+def _relative_rows(trials: list[RigTrial]) -> list[Row]:
+    """Relative orientation without a magnetometer; 3.2 degrees is the best published (force alone, two axes)."""
+    rows = []
+    for joint, name in (("two axes", "two-axis rig"), ("ball", "ball rig")):
+        errors = []
+        for trial in trials:
+            if trial.joint != joint:
+                continue
+            sensors = to_grid(trial.recording).sensors
+            found = align([(orient(sensors["thigh"]), orient(sensors["shank"]))])[0].relative
+            first, second = trial.reference
+            true = quaternion.multiply(quaternion.conjugate(first), second)
+            share = np.abs(np.einsum("ni,ni->n", true, found))[trial.sound]
+            turned = 2 * np.degrees(np.arccos(np.clip(share, 0.0, 1.0)))
+            errors.append(float(np.sqrt(np.mean(turned**2))))
+        rows.append(
+            _row(
+                f"{name}: relative orientation RMSE, median over trials", np.median(errors), 3.2, len(errors)
+            )
+        )
+    return rows
+
+
+def _live_rows(trials: list[RigTrial]) -> list[Row]:
+    """The live angle against the offline one, in blocks of ten samples, after its first look."""
+    apart = []
+    for trial in trials:
+        if trial.joint != "hinge":
+            continue
+        live = LiveJointAngle(("thigh", "shank"), LIVE_RATE_HZ)
+        said = []
+        for first in range(0, trial.sound.size, LIVE_BLOCK):
+            for name, s in trial.recording.sensors.items():
+                assert s.gyr is not None
+                part = slice(first, first + LIVE_BLOCK)
+                said.append(live.push(name, s.t[part], s.acc[part], s.gyr[part]))
+        t, angle = np.concatenate([a.t for a in said]), np.concatenate([a.angle for a in said])
+        offline = _series(analyze(trial.recording, "generic"))
+        difference = np.degrees(angle) - np.interp(t, offline.t, offline.angle_deg)
+        apart.append(float(np.nanstd(difference)))
+    return [
+        _row(
+            "hinge rig: live angle from the offline one, RMS, median over trials",
+            np.median(apart),
+            2.0,
+            len(apart),
+        )
     ]
 
 
