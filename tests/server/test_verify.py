@@ -193,6 +193,13 @@ def test_a_changed_rollup_is_found(house: Clinic, store: Store, database: Databa
     assert faults == ["1 daily roll-ups do not follow from the analyses"]
 
 
+def test_a_rollup_too_many_and_one_too_few_are_both_found(
+    house: Clinic, store: Store, database: Database, tmp_path: Path
+) -> None:
+    superuser(database, "UPDATE daily SET exercise = 'bridge' WHERE tenant_id = %s", house.tenant)
+    assert verify.run(store, tmp_path)["rollups"] == {"checked": 1, "different": 2}
+
+
 def test_a_torn_line_of_the_journal_is_skipped(house: Clinic, store: Store, tmp_path: Path) -> None:
     journal(house, tmp_path)
     (file,) = (tmp_path / "acks").iterdir()
