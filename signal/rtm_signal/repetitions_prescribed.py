@@ -318,10 +318,15 @@ def _of_one_place(grid: _Grid, edges: NDArray[np.int64], prior: Prior) -> NDArra
         ratio = _excursion(grid, row) / max(size, 1e-9)
         walked = _walked(grid, row) > 0.5 > _walked(grid, main)
         few = len(row) < _FEW and len(main) >= _MANY
-        apart = max(row[0, 0] - main[-1, 1], main[0, 0] - row[-1, 1]) * grid.step
+        apart = min((_apart(row, other) for other in rows if len(other) >= _MANY), default=0) * grid.step
         if _UNLIKE < ratio < 1 / _UNLIKE and not (few and apart > _PARTED_S) and not walked:
             kept.append(row)
     return np.concatenate(kept)
+
+
+def _apart(row: NDArray[np.int64], other: NDArray[np.int64]) -> int:
+    """Steps between two rows."""
+    return int(max(row[0, 0] - other[-1, 1], other[0, 0] - row[-1, 1]))
 
 
 def _alike(grid: _Grid, edges: NDArray[np.int64], template: FloatArray) -> NDArray[np.bool_]:
