@@ -13,9 +13,10 @@ from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 
-from rtm_server import analyses, enrol, jobs, migrate
+from rtm_server import analyses, enrol, jobs, migrate, rollup
 from rtm_server.crypto import MasterKey
 from rtm_server.embedded_postgres import EmbeddedPostgres
 from rtm_server.ingest import commit_group
@@ -359,3 +360,20 @@ def test_a_calibration_that_cannot_be_read_does_not_cost_the_recording(clinic: C
     result = current(clinic, recording)
     assert result["repetitions"] >= 9
     assert "calibration" in [each["what"] for each in result["result"]["withheld"]]
+
+
+def test_minutes_of_a_day_are_added_in_the_order_of_the_day(clinic: Clinic, database: Database) -> None:
+    """Floats: 1 + 1 + 2^24 is not 2^24 + 1 + 1, and `rtm verify` compares to the last digit."""
+    minutes = {12: 1.0, 10: 1.0, 8: 2.0**24}
+    for boot, hour in enumerate(minutes):
+        values = squat_like(len(VALUES), RATE, period_s=4.0 + 0.3 * boot)
+        recording = send_recording(clinic, values, opened=today(clinic.zone, hour=hour), boot=boot)
+        assert analyses.analyse(clinic.store, clinic.tenant, recording)
+        with psycopg.connect(database.superuser_dsn) as connection:
+            connection.execute("SET session_replication_role = replica")
+            connection.execute(
+                "UPDATE analysis SET minutes = %s WHERE recording_id = %s", (minutes[hour], recording)
+            )
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        rollup.renew(tx, clinic.tenant, clinic.patient, [today(clinic.zone).date()])
+    assert daily(clinic)[0]["minutes"] == 2.0**24
