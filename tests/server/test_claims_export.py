@@ -202,6 +202,38 @@ def test_a_plan_that_takes_replacements_gets_the_whole_claim_again(clinic: Clini
     }  # fmt: skip
 
 
+def test_an_add_on_goes_with_the_claim_of_its_base(clinic: Clinic) -> None:
+    """98980 has left, 98981 is released later: the claim goes again with both, where the payer takes that."""
+    plan = {"name": "Plan", "id": "60054", "filing": "CI", "member_id": "M1"}
+    clerk = furnish(clinic, profile="commercial", payer=plan)
+    add_line(clinic, clerk, "98980")
+    export_month(clinic.store, clinic.tenant, MARCH, "837p", now=NOW)
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        tx.execute("UPDATE claim SET payer_control = 'ICN7' WHERE tenant_id = %s", (clinic.tenant,))
+    add_line(clinic, clerk, "98981")
+    again = export_month(clinic.store, clinic.tenant, MARCH, "837p", now=LATER)
+    assert again.left_out == ()
+    text = again.documents[-1].content.decode()
+    assert "CLM*HS000000002*160***11:B:7*" in text
+    assert "REF*F8*ICN7" in text
+    assert [part.split("*")[1] for part in text.split("~") if part.strip().startswith("SV1")] == [
+        "HC:98981:GP", "HC:98980:GP",
+    ]  # fmt: skip
+    assert {line["state"] for line in lines_of(clinic)} == {"exported"}
+
+
+def test_medicare_is_asked_to_add_an_add_on(clinic: Clinic) -> None:
+    clerk = furnish(clinic)
+    add_line(clinic, clerk, "98980")
+    export_month(clinic.store, clinic.tenant, MARCH, "837p", now=NOW)
+    add_line(clinic, clerk, "98981")
+    (left,) = export_month(clinic.store, clinic.tenant, MARCH, "837p", now=LATER).left_out
+    assert "stands with the 98980 of claim HS000000001, which has left" in left.sentence
+    assert {line["code"]: line["state"] for line in lines_of(clinic)} == {
+        "98980": "exported", "98981": "approved",
+    }  # fmt: skip
+
+
 def test_two_exports_at_once_number_everything_once(clinic: Clinic) -> None:
     clerk = furnish(clinic)
     add_line(clinic, clerk, "98977")

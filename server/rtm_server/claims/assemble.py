@@ -32,6 +32,8 @@ WHERE l.tenant_id = %s AND l.state = 'approved' AND l.service_date BETWEEN %s AN
 ORDER BY l.episode_id, l.service_date, l.code, l.line_id FOR UPDATE OF l
 """
 
+ADD_ON, ITS_BASE = "98981", "98980"
+
 
 @dataclass(frozen=True, slots=True)
 class Clinic:
@@ -128,7 +130,7 @@ def _groups(tx: Tx, clinic: Clinic, rows: Sequence[dict[str, Any]]) -> Iterable[
         parts: dict[UUID | None, list[dict[str, Any]]] = {}
         old: dict[UUID | None, Sent | None] = {None: None}
         for line in lines:
-            claim = next((each for each in sent if _outgrown(each, line)), None)
+            claim = next((each for each in sent if _outgrown(each, line) or _awaits(each, line)), None)
             old[claim.claim if claim else None] = claim
             parts.setdefault(claim.claim if claim else None, []).append(line)
         for key, part in parts.items():
@@ -145,6 +147,14 @@ def _outgrown(sent: Sent, line: Mapping[str, Any]) -> tuple[UUID, ...]:
     )
 
 
+def _awaits(sent: Sent, line: Mapping[str, Any]) -> bool:
+    """Whether a sent claim holds what a new add-on never stands without: 98980 of the period of a 98981."""
+    period = (line["period_from"], line["period_to"])
+    return line["code"] == ADD_ON and any(
+        each["code"] == ITS_BASE and (each["period_from"], each["period_to"]) == period for each in sent.lines
+    )
+
+
 def _prepare(store: Store, tx: Tx, clinic: Clinic, group: _Group, at: datetime, trial: Envelope) -> Prepared:
     row = group.lines[0]
     practice = Reader(clinic.practice, "practice")
@@ -154,6 +164,11 @@ def _prepare(store: Store, tx: Tx, clinic: Clinic, group: _Group, at: datetime, 
         line for line in (group.replaces.lines if group.replaces else ()) if line["line_id"] not in replaced
     ]
     reopening = group.replaces is not None and _by_reopening(clinic, group, patient)
+    if reopening and not replaced and group.replaces is not None:
+        raise CaseError(
+            f"{ADD_ON} stands with the {ITS_BASE} of claim {group.replaces.number}, which has left, and this payer takes"
+            " no replacement claim: ask the payer to add it"
+        )
     shown = [*group.lines, *([] if reopening else carried)]
     lines = tuple(
         ClaimLine(
