@@ -23,8 +23,6 @@ KNOT_S = 1.0
 WINDOW_S = 5.0
 """Standard deviation of the window: the gyroscope bias that VQF leaves (0.01-0.05 deg/s) turns the frames by
 less than 0.25 degrees in it."""
-LONG_WINDOW_S, LONG_SHARE = 30.0, 0.1
-"""A second, wider window, by its share: where little moves for a while the frames stand as they stood before."""
 VERTICAL_WEIGHT = 0.3
 """Of the verticals against the force: VQF's inclination is good, the force knows more in short clips."""
 STILL_S = 4.0
@@ -65,7 +63,7 @@ class View:
         weight[(first.gap | second.gap | first.saturated | second.saturated)[used]] *= 0.01
         globe = [quaternion.rotate(q, f) for q, f in zip(quat, force, strict=True)]
         moved = [
-            f[:, :2] - uniform_filter1d(f[:, :2], round(STILL_S * m_rate), axis=0, mode="nearest")
+            f[:, :2] - uniform_filter1d(f[:, :2], max(3, round(STILL_S * m_rate)), axis=0, mode="nearest")
             for f in globe
         ]
         if n > LONG_S * first.rate_hz:
@@ -99,11 +97,7 @@ class View:
             pairs = (seen[0][:, :, None] * seen[1][:, None, :]).reshape(-1, 9)
             sums = [np.bincount(self._knot_of, column, len(moments)) for column in pairs.T]
             moments += weight * self._thinned_by * np.stack(sums, axis=1).reshape(-1, 3, 3)
-        near, far = (
-            gaussian_filter1d(moments, window / KNOT_S, axis=0, mode="constant", truncate=3.0)
-            for window in (WINDOW_S, LONG_WINDOW_S)
-        )
-        moments = near + LONG_SHARE * far
+        moments = gaussian_filter1d(moments, WINDOW_S / KNOT_S, axis=0, mode="constant", truncate=3.0)
         return quaternion.continuous(quaternion.from_matrix(nearest_rotation(moments)))
 
     def relative(self, turns: FloatArray, *, thin: bool = False) -> FloatArray:
