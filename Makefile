@@ -14,7 +14,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_NO_PROGRESS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test install test-tools lint types imports unit validate bench torture bluez-vm lock clean
+.PHONY: help demo test install test-tools lint types imports unit validate bench torture mutation bluez-vm lock clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  +##' Makefile | sed 's/:.*##/ -/'
@@ -59,6 +59,9 @@ bench: .venv/.ready    ## speed, as ratios taken in one run
 
 torture: .venv/.ready  ## the long fault campaign and the long property runs
 	@$(RUN) benchmarks.torture $(ARGS)
+
+mutation: .venv/.ready ## how many small mistakes in the billing code the tests see (hours)
+	@$(UV) run --no-sync --with mutmut==3.8.1 python -m benchmarks.mutation $(ARGS)
 
 bluez-vm: .venv/.ready ## the gateway on a real BlueZ, in an emulated Debian (not part of `make test`)
 	@$(RUN) deploy.bluez_vm.run

@@ -1,12 +1,11 @@
 """How many small mistakes in the billing code the tests see: mutmut over the rules, or over all of it.
 
-    python -m benchmarks.mutation                 the rule code (goal 95 % killed)
-    python -m benchmarks.mutation --all           the whole of rtm_billing
-    python -m benchmarks.mutation --only supply   one module
+    make mutation                        the rule code (goal 95 % killed)
+    make mutation ARGS=--all             the whole of rtm_billing
+    make mutation ARGS="--only supply"   one module
 
-Needs mutmut 3.8 beside the project's environment: `.tools/bin/python -m uv run --frozen --with mutmut==3.8.1
-python -m benchmarks.mutation`. Works on a copy in `.homestretch/mutation`; what is there is gone on with, so an
-interrupted run is not lost. mutmut changes what functions do; the data they read is bent by
+Needs mutmut 3.8 beside the project's environment, which `make mutation` sees to. Works on a copy in
+`.homestretch/mutation`; what is there is gone on with, so an interrupted run is not lost. mutmut changes what functions do; the data they read is bent by
 `tests/rtm_billing/test_billing_rule_table.py`.
 """
 

@@ -1,6 +1,7 @@
 """Say what the tests need of the system, and install it where that is allowed.
 
-The page tests drive Debian's Chromium and the broker tests Debian's Mosquitto. As root on a Debian system
+The page tests drive Debian's Chromium, the broker tests Debian's Mosquitto, those of the pairing agent a D-Bus
+daemon. As root on a Debian system
 they are installed with apt-get unless RTM_NO_APT is set; elsewhere the tests that need them are skipped.
 """
 
@@ -23,6 +24,7 @@ class Tool:
 TOOLS = (
     Tool("chromium", ("chromium", "fonts-dejavu-core"), "the page tests (pages opened in a real browser)"),
     Tool("mosquitto", ("mosquitto",), "the tests against the Mosquitto broker"),
+    Tool("dbus-daemon", ("dbus-daemon",), "the tests of BlueZ's pairing agent over a real D-Bus"),
 )
 
 
