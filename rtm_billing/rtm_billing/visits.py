@@ -27,7 +27,7 @@ def cms_units(minutes: Mapping[str, Fraction]) -> dict[str, int]:
     A tie of remainders goes to the lower code number, so the order of the entries does not matter.
     """
     total = sum(minutes.values(), Fraction(0))
-    allowed = int((total + QUARTER - LEAST) // QUARTER) if total >= LEAST else 0
+    allowed = int((total + QUARTER - LEAST) // QUARTER)
     units = {code: int(spent // QUARTER) for code, spent in minutes.items()}
     by_remainder = sorted(minutes, key=lambda code: (-(minutes[code] % QUARTER), code))
     for code in by_remainder[: allowed - sum(units.values())]:

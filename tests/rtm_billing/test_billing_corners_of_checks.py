@@ -128,6 +128,24 @@ def test_minutes_of_a_visit_at_their_edges() -> None:
         assert str(caught.value) == said
 
 
+def test_why_a_service_got_no_unit() -> None:
+    services = [{"code": "97110", "minutes": 4.5}, {"code": "97140", "minutes": 3.5}]
+    found = evaluate(case(visits=[{"on": "2026-03-05", "services": services}]))["not_billable"]
+    assert (
+        next(each["why"] for each in found if each["code"] == "97140")
+        == "3.5 minutes: the day's 8 timed minutes give no unit more"
+    )
+
+
+def test_what_a_payer_does_not_cover_is_not_open() -> None:
+    payer = {"profile": "custom", "covered": ["98977", "98980"]}
+    made = case({"episode.setup": {"on": "2026-03-01"}}, data=DATA[:1], payer=payer, as_of="2026-03-10")
+    codes = {code for each in evaluate(made)["open"] for code in each["codes"]}
+    assert codes == {"98977", "98980"}
+    payer["covered"] = ["98975"]
+    assert [each["codes"] for each in evaluate({**made, "payer": payer})["open"]] == [["98975"]]
+
+
 def test_a_hold_names_every_reason() -> None:
     made = case(OVER_NEW_YEAR, data=days("2025-12-25", 10, doubt="a jump"), as_of="2026-02-01")
     (line,) = evaluate(made)["lines"]
