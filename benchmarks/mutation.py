@@ -3,10 +3,11 @@
     make mutation                        the rule code (goal 95 % killed)
     make mutation ARGS=--all             the whole of rtm_billing
     make mutation ARGS="--only supply"   one module
+    make mutation ARGS="--sample 260"    of those left untried, as many drawn at random
 
 Needs mutmut 3.8 beside the project's environment, which `make mutation` sees to. Works on a copy in
-`.homestretch/mutation`; what is there is gone on with, so an interrupted run is not lost. mutmut changes what functions do; the data they read is bent by
-`tests/rtm_billing/test_billing_rule_table.py`.
+`.homestretch/mutation`; what is there is gone on with, so an interrupted run is not lost. mutmut changes what
+functions do; the data they read is bent by `tests/rtm_billing/test_billing_rule_table.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -64,6 +66,17 @@ timeout = 300
     )
 
 
+def drawn(modules: tuple[str, ...], number: int, seed: int) -> list[str]:
+    """Names of mutants not tried yet, drawn at random; empty before a first run has made them."""
+    names: list[str] = []
+    for module in modules:
+        meta = BENCH / "mutants" / "rtm_billing" / f"{module}.py.meta"
+        if meta.exists():
+            codes = json.loads(meta.read_text())["exit_code_by_key"]
+            names += [name for name, code in codes.items() if code is None]
+    return random.Random(seed).sample(sorted(names), min(number, len(names)))  # noqa: S311  # no secret
+
+
 def report(modules: tuple[str, ...]) -> float:
     """Print what became of each module's mutants; the share killed of those that were tried."""
     total: Counter[str] = Counter()
@@ -92,6 +105,10 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--all", action="store_true", help="every module, not the rule code alone")
     parser.add_argument("--only", metavar="MODULE", help="one module of rtm_billing")
+    parser.add_argument(
+        "--sample", type=int, metavar="N", help="N mutants of those an earlier run left untried"
+    )
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--report", action="store_true", help="only print what an earlier run found")
     options = parser.parse_args(arguments)
@@ -106,8 +123,12 @@ def main(arguments: list[str]) -> int:
         if find_spec("mutmut") is None:
             print("mutation: mutmut is not installed; --help says how to run it", file=sys.stderr)
             return 1
+        names = [] if options.sample is None else drawn(modules, options.sample, options.seed)
+        if options.sample is not None and not names:
+            print("mutation: no mutant is left untried; begin a run without --sample first", file=sys.stderr)
+            return 1
         prepare(modules)
-        command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(options.processes)]
+        command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(options.processes), *names]
         subprocess.run(command, cwd=BENCH, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False)
     return 0 if report(modules) >= 0.95 else 1
 
