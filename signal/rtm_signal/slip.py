@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
+from rtm_signal.common_view import nearest_rotation
 from rtm_signal.features import low_pass
 from rtm_signal.orientation import Orientation
 from rtm_signal.recording import FloatArray
@@ -75,15 +76,20 @@ def slipped(
     if len(repetitions) < LEAST or t[-1] - t[0] > LONGEST_S:
         return None
     start, end = repetitions[len(repetitions) // 4]
-    # Two repetitions counted as one come too seldom to tell: then the half of it is laid over the recording.
-    return _found(sensors, (start, end), one_exercise) or _found(
-        sensors, (start, (start + end) / 2), one_exercise
-    )
+    for template in ((start, end), (start, (start + end) / 2)):
+        matches = [_matches(o, template) for o in sensors]
+        slip = _clearest(matches, template, one_exercise=one_exercise)
+        most = max((len(m.at) for m in matches if m is not None), default=0)
+        if slip is not None or most >= 2 * LEAST:
+            return slip
+        # Two repetitions counted as one come too seldom to tell: then half of it is laid over the recording.
+    return None
 
 
-def _found(sensors: Sequence[Orientation], template: tuple[float, float], one_exercise: bool) -> Slip | None:
-    """The first slip that a stretch of movement shows, from and to, s."""
-    matches = [_matches(o, template) for o in sensors]
+def _clearest(
+    matches: Sequence[_Matches | None], template: tuple[float, float], *, one_exercise: bool
+) -> Slip | None:
+    """The first slip that the matches of a stretch of movement show; template: from and to, s."""
     found = []
     for i, mine in enumerate(matches):
         others = [m for j, m in enumerate(matches) if j != i and m is not None]
@@ -115,17 +121,21 @@ def _matches(orientation: Orientation, span: tuple[float, float]) -> _Matches | 
     by_up = np.einsum("tj,kit->kij", own_up, seen_up) / long
     energy = np.maximum(np.einsum("kit,kit->k", seen, seen) / long, 1e-9)
     scale = np.sqrt(power * energy)
-    u, _, vt = np.linalg.svd(by_rate / scale[:, None, None] + by_up)
-    u[..., :, 2] *= np.sign(np.linalg.det(u @ vt))[..., None]
-    turn = u @ vt
-    fit = np.einsum("kij,kij->k", turn, by_rate) / scale
-    upright = np.einsum("kij,kij->k", turn, by_up)
-    alike = (energy < 4 * power) & (energy > power / 4)
-    fit = np.where(alike & (upright > UPRIGHT), fit, 0.0)
+    # Turned as well as can be, two courses correlate by at most root three times the norm of their moments.
+    possible = np.linalg.norm(by_rate, axis=(1, 2)) * np.sqrt(3.0) > FITS * scale
+    possible &= (energy < 4 * power) & (energy > power / 4)
+    rows = np.flatnonzero(possible)
+    if not len(rows):
+        return _Matches(np.zeros(0), np.zeros((0, 3, 3)))
+    by_rate, by_up = by_rate[rows] / scale[rows, None, None], by_up[rows]
+    turn = nearest_rotation(by_rate + by_up)
+    fit = np.einsum("kij,kij->k", turn, by_rate)
+    fits = (fit > FITS) & (np.einsum("kij,kij->k", turn, by_up) > UPRIGHT)
     # Of the moments near each other the one that needs least turning, where both fit.
-    worth = np.where(fit > FITS, 1.0 + np.cos(_angle(turn)) + 0.1 * fit, 0.0)
-    best = np.flatnonzero((worth > 0) & (worth >= maximum_filter1d(worth, max(3, round(_NEAR * long)))))
-    return _Matches(np.asarray(t[best]), np.asarray(turn[best]))
+    worth = np.zeros(len(energy))
+    worth[rows] = np.where(fits, 1.0 + np.cos(_angle(turn)) + 0.1 * fit, 0.0)
+    best = (worth > 0) & (worth >= maximum_filter1d(worth, max(3, round(_NEAR * long))))
+    return _Matches(np.asarray(t[: len(best)][best]), np.asarray(turn[best[rows]]))
 
 
 def _slip(sensor: int, matches: _Matches, template: tuple[float, float]) -> Slip | None:
