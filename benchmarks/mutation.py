@@ -121,7 +121,7 @@ def main(arguments: list[str]) -> int:
         return 2
     if not options.report:
         if find_spec("mutmut") is None:
-            print("mutation: mutmut is not installed; --help says how to run it", file=sys.stderr)
+            print("mutation: mutmut is not installed; `make mutation` sees to it", file=sys.stderr)
             return 1
         names = [] if options.sample is None else drawn(modules, options.sample, options.seed)
         if options.sample is not None and not names:
