@@ -5,9 +5,9 @@ notification a tenth of a second) -> Bluetooth LE (bumble) -> gateway -> MQTT ->
 signed-in patient. With two sensors, on thigh and shank, the page shows the angle of the knee; with one its tilt.
 
 The joint bends by 45 degrees within 0.1 s and straightens, at random moments; the middle of a turn is the movement,
-the first event on the other side of 22.5 degrees shows it. The axis of the knee is learned from the movement: turns
-before the first angle are not counted, and their number is printed. One monotonic clock stamps both, so no clock fit
-is trusted.
+the first angle more than 22.5 degrees from the one before shows it. The axis of the knee is learned from the
+movement: turns before the first angle are not counted, and their number is printed. One monotonic clock stamps both,
+so no clock fit is trusted.
 The count travels in the message of its block: its own figure is from the counter's decision (the message's `t`).
 """
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import threading
 import time
 from bisect import bisect_right
@@ -225,17 +226,28 @@ def home_at(
 
 
 def turns_seen(events: list[PageEvent], moved: list[float]) -> list[float]:
-    """Latency of each turn that the page showed, s. moved: monotonic times, ascending."""
+    """Latency of each turn that the page showed, s. moved: monotonic times of the middles, ascending.
+
+    A turn is shown by the first angle that is further than half of it from the last one before the limb moved, so
+    that a zero which the estimators set anew in between does not matter.
+    """
+    shown = [
+        (event.at, float(str(event.data["angle_deg"])))
+        for event in events
+        if event.name == "angle" and event.data["angle_deg"] is not None
+    ]
+    times = [at for at, _ in shown]
     latencies: list[float] = []
-    was: bool | None = None
-    for event in events:
-        if event.name != "angle" or event.data["angle_deg"] is None:
-            was = was if event.name != "angle" else None
+    for middle, following in zip(moved, [*moved[1:], math.inf], strict=True):
+        begin = bisect_right(times, middle - TURN_S / 2)
+        if begin == 0:
             continue
-        up = float(str(event.data["angle_deg"])) > STEP_DEG / 2
-        if was is not None and up != was and (number := bisect_right(moved, event.at)) > 0:
-            latencies.append(event.at - moved[number - 1])
-        was = up
+        before = shown[begin - 1][1]
+        latencies += [
+            at - middle
+            for at, angle in shown[begin : bisect_right(times, following - TURN_S / 2)]
+            if abs(angle - before) > STEP_DEG / 2
+        ][:1]
     return latencies
 
 
