@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rtm_billing import CaseError
+from rtm_billing import CaseError, settings_table
 from rtm_billing import evaluate as evaluate_case
 from rtm_billing.dates import Period, one_year_after
 from rtm_billing.kit.build import OPEN, OVER_NEW_YEAR, case, days, entry
@@ -144,6 +144,15 @@ def test_what_a_payer_does_not_cover_is_not_open() -> None:
     assert codes == {"98977", "98980"}
     payer["covered"] = ["98975"]
     assert [each["codes"] for each in evaluate({**made, "payer": payer})["open"]] == [["98975"]]
+
+
+def test_the_table_of_settings_is_plain() -> None:
+    rows = {str(row["name"]): row for row in settings_table()}
+    assert all(list(row) == ["name", "default", "values", "what", "source"] for row in rows.values())
+    channels = ["phone", "video", "in_person"]
+    assert rows["contact_channels"]["default"] == channels
+    assert rows["contact_channels"]["values"] == [channels, [*channels, "message"]]
+    assert rows["late_entry_days"]["values"] == ["a whole number of days from 0 to 3660"]
 
 
 def test_a_hold_names_every_reason() -> None:

@@ -144,6 +144,12 @@ CASES = (
         },
     ),
     Worked(
+        "straddle-first-day-only",
+        "only the first of two days lies in the old year: the years differ, hold",
+        case(OVER_NEW_YEAR, data=days("2025-12-31", 2), as_of="2026-02-01"),
+        {"lines": [line("98985", "2026-01-29", "hold")]},
+    ),
+    Worked(
         "straddle-one-day",
         "a single data day lies in one year only",
         case(OVER_NEW_YEAR, data=days("2025-12-31", 1), as_of="2026-02-01"),
