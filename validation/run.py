@@ -53,7 +53,7 @@ only where the cycles it saw nearly agree (`docs/explanation/repetitions.md`), y
   of them from base to base, and three 21. To meet the label in the seven a repetition would have to be made up that
   no sensor saw, which the counter does not do, although the calibration's pace (see above) asks for it. (In two
   sets of 21 it does leave out the shorter outer one for that pace.) Tried: rounding by time (51 of 70 exact without
-  a calibration), by turning points reached (50-54 over thresholds from 0.4 to 0.7 of the way), by both together
+  a calibration), by turning points reached (49-54 over thresholds from 0.4 to 0.7 of the way), by both together
   (53-56; 55 as it stands: four subjects gain one or two sets, one loses one, and whichever subject is left out, the
   others choose both), a lower threshold for cut repetitions. A preference for round numbers would do better and was
   not tried: it would report the prescription instead of the patient.
