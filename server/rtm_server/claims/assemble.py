@@ -166,8 +166,8 @@ def _prepare(store: Store, tx: Tx, clinic: Clinic, group: _Group, at: datetime, 
     reopening = group.replaces is not None and _by_reopening(clinic, group, patient)
     if reopening and not replaced and group.replaces is not None:
         raise CaseError(
-            f"{ADD_ON} stands with the {ITS_BASE} of claim {group.replaces.number}, which has left, and this payer takes"
-            " no replacement claim: ask the payer to add it"
+            f"{ADD_ON} stands with the {ITS_BASE} of claim {group.replaces.number}, which has left, and this payer"
+            " takes no replacement claim: ask the payer to add it"
         )
     shown = [*group.lines, *([] if reopening else carried)]
     lines = tuple(
