@@ -338,7 +338,8 @@ def _alike(grid: _Grid, edges: NDArray[np.int64], template: FloatArray) -> NDArr
     like = _correlation(shapes, template)
     sure = like > min(_SURE, float(np.sort(like)[-2]))
     agree = _correlation(shapes, np.median(shapes[sure], axis=0))
-    doubt = 1 - float(np.median(agree[sure]))
+    # Two or three agree with their own median whatever they are.
+    doubt = 1 - float(np.median(agree[sure])) if sure.sum() > _MANY else 1.0
     alike = agree > np.clip(1 - _DOUBTS * doubt, _LEAST_AGREEMENT, _SURE)
     posture = grid.motion.posture
     at = np.round(edges * grid.step * grid.motion.rate_hz).astype(np.int64)
