@@ -225,3 +225,69 @@ def test_providers_from_their_first_day() -> None:
     )
     assert (direct and direct.supervision, general and general.supervision) == ("direct", "general")
     assert not who_may_bill("unlicensed", date(2026, 1, 1))
+
+
+@pytest.mark.parametrize("setting", ["split", "start"])
+def test_overlap_over_a_months_end_is_counted_once(setting: str) -> None:
+    made = case(
+        {"episode.discharged": "2026-04-20"},
+        data=[{"on": "2026-03-05"}, {"on": "2026-04-05"}],
+        management=[
+            {
+                "start": "2026-03-31T23:50:00-04:00",
+                "end": "2026-04-01T00:10:00-04:00",
+                "role": "therapist",
+                "contact": "phone",
+            },
+            {
+                "start": "2026-04-01T00:00:00-04:00",
+                "end": "2026-04-01T00:12:00-04:00",
+                "role": "therapist",
+                "contact": "phone",
+            },
+        ],
+        settings={"month_split": setting, "no_data_month": "bill"},
+    )
+    answer = evaluate(made)
+    total = sum(line["evidence"]["seconds"] for line in answer["lines"] if line["code"] in ("98979", "98980"))
+    assert total == (22 * 60 if setting == "split" else 20 * 60)
+
+
+def test_an_unknown_setting_is_named_with_its_neighbours() -> None:
+    for name, said in (
+        (
+            "window_anker",
+            "settings.window_anker: is not a setting; nearest: window_anchor, no_data_month, day_zone",
+        ),
+        ("zzz", "settings.zzz: is not a setting"),
+    ):
+        with pytest.raises(CaseError) as caught:
+            evaluate(case(settings={name: 1}))
+        assert str(caught.value) == said
+
+
+def test_98980_and_98979_were_both_sent() -> None:
+    """The add-on belongs to the 98980 that stands: it replaces nothing."""
+    sent = [
+        {"code": code, "service_date": "2026-03-31", "claim_id": claim}
+        for code, claim in (("98980", "A1"), ("98979", "A2"))
+    ]
+    made = case(data=DATA[:1], management=[entry("2026-03-05T10:00", 40)], claims_sent=sent)
+    assert [(line["code"], line["decision"]) for line in evaluate(made)["lines"]] == [("98981", "bill")]
+
+
+def test_windows_by_a_consent_that_nobody_gave() -> None:
+    made = case({"episode.consent": []}, data=DATA, settings={"window_anchor": "consent"})
+    assert evaluate(made)["lines"] == []
+
+
+def test_a_month_before_the_codes() -> None:
+    changes = {**OVER_NEW_YEAR, "episode.started": "2021-03-01", "episode.discharged": "2021-03-20"}
+    found = evaluate(case(changes, management=[entry("2021-03-05T10:00", 40)], as_of="2021-04-01"))[
+        "not_billable"
+    ]
+    assert {
+        "code": "98980",
+        "period": ["2021-03-01", "2021-03-31"],
+        "why": "98980 did not exist on 2021-03-31",
+    } in found

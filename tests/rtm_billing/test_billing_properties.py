@@ -9,7 +9,6 @@ from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -256,29 +255,3 @@ def test_a_million_entries() -> None:
     lines = {line["code"]: line for line in answer["lines"]}
     assert lines["98980"]["evidence"]["seconds"] == 10 * number + 5
     assert lines["98977"]["evidence"]["days"] == 24 if "98977" in lines else True
-
-
-@pytest.mark.parametrize("setting", ["split", "start"])
-def test_overlap_over_a_months_end_is_counted_once(setting: str) -> None:
-    made = case(
-        {"episode.discharged": "2026-04-20"},
-        data=[{"on": "2026-03-05"}, {"on": "2026-04-05"}],
-        management=[
-            {
-                "start": "2026-03-31T23:50:00-04:00",
-                "end": "2026-04-01T00:10:00-04:00",
-                "role": "therapist",
-                "contact": "phone",
-            },
-            {
-                "start": "2026-04-01T00:00:00-04:00",
-                "end": "2026-04-01T00:12:00-04:00",
-                "role": "therapist",
-                "contact": "phone",
-            },
-        ],
-        settings={"month_split": setting, "no_data_month": "bill"},
-    )
-    answer = evaluate(made)
-    total = sum(line["evidence"]["seconds"] for line in answer["lines"] if line["code"] in ("98979", "98980"))
-    assert total == (22 * 60 if setting == "split" else 20 * 60)
