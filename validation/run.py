@@ -65,8 +65,8 @@ only where the cycles it saw nearly agree (`docs/explanation/repetitions.md`), y
   like the exercise, and stretches of the wrist that are held for ten seconds.
 - **Walking alone** is left out of a generic count by the body's bounce, except with the sensor at the shank. No
   recording of real walking was at hand.
-- **Exercises counted in time.** Steps on the way to a treadmill used to count as part of it. What is left is
-  pedalling at the pace of strides with pauses of seconds in it, and single holds of a plank.
+- **Exercises counted in time.** Steps on the way to a treadmill used to count as part of it. On other seeds than the
+  table's, pedalling at the pace of strides with pauses of seconds in it still loses the part before the pauses.
 """
 
 
