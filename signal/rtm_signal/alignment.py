@@ -45,6 +45,9 @@ twenty times as much unexplained."""
 HINGE_WORSE, HINGE_FORCES = 1.5, 0.05
 """By how much the forces may disagree more with a hinge's axis than without it, factor and share: on a body that
 moves in one plane the rates alone may mistake the axis, and the forces say so (0.01 on the rig, above 1 then)."""
+EXPLAINS_NOTHING = 1.0
+"""Disagreement of the forces at which the difference is as large as what it should explain. Two readings beyond it
+are told apart by their forces only where a pose has shown how the sensors hang."""
 SECOND_AXIS = 0.6
 """Dominance up to which a joint may as well have two axes: no weight, unless a pose has shown the bend's axis."""
 BEND_WEIGHT = 10.0
@@ -124,12 +127,13 @@ def align(pairs: Sequence[Pair], pose: tuple[Neutral, Neutral] | None = None) ->
         [view.turns(hinge, HINGE_WEIGHT) for view in views],
         [view.turns((hinge[0], -hinge[1]), HINGE_WEIGHT) for view in views],
     ]
-    found = sorted((_refined(views, start, ups) for start in starts), key=lambda one: one.doubt)
+    found = sorted((_refined(views, start, ups) for start in starts), key=lambda one: one.doubt())
     rivals = [one for one in found[1:] if _apart(found[0], one) > DISTINCT]
     best = _as_hinge(found[0], views, hinge)
     aligned = [best.of(views, i) for i in range(len(views))]
     if rivals:
-        margin = rivals[0].doubt - found[0].doubt
+        most = EXPLAINS_NOTHING if pose is None else np.inf
+        margin = rivals[0].doubt(most) - found[0].doubt(most)
         aligned[0] = replace(aligned[0], rival=rivals[0].of(views, 0), margin=margin)
     return aligned
 
@@ -148,11 +152,14 @@ class _Found:
     beside: float
     swing: float
 
-    @property
-    def doubt(self) -> float:
-        """Logarithm of what is left unexplained: a difference of 1 between two readings is a factor of e."""
+    def doubt(self, most: float = np.inf) -> float:
+        """Logarithm of what is left unexplained: a difference of 1 between two readings is a factor of e.
+
+        most: forces that disagree more count as this.
+        """
         impossible = IMPOSSIBLE if self.swing > FARTHEST else 0.0
-        return float(FORCES_COUNT * np.log(self.forces) + np.log(self.beside + BESIDE_NOISE) + impossible)
+        forces = min(self.forces, most)
+        return float(FORCES_COUNT * np.log(forces) + np.log(self.beside + BESIDE_NOISE) + impossible)
 
     def of(self, views: Sequence[View], i: int) -> Alignment:
         """As the alignment of one of the views."""

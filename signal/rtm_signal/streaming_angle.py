@@ -37,6 +37,12 @@ LEAST_TURN = np.radians(40.0)
 """Turning of the livelier sensor, summed over the time seen, below which its axis is not asked for."""
 LOST_S = 0.5
 """A gap beyond it leaves the orientations unknown: they begin anew, and the angle waits for the next look."""
+OVERLAP_S = 2.0
+"""Two looks that share less cannot be compared."""
+SAME_TURN = np.radians(3.0)
+"""Two looks whose relative orientations differ by more, in shape, over what both saw have read the sensors in two ways:
+nothing is shown until one confirms the last that was shown (0.2 degrees where they agree, 9 where not)."""
+LOST_ZERO = "the angle cannot be followed from before: the movement shows too little how the sensors stand"
 NOT_YET = "the joint's axis is not known yet: a few seconds of movement are needed"
 
 
@@ -108,6 +114,7 @@ class LiveJointAngle:
         self._known: _Known | None = None
         self._start: FloatArray | None = None
         self._axis: FloatArray | None = None
+        self._seen: tuple[FloatArray, FloatArray] | None = None  # t (n,) and relative (n, 4) of the last look
         self._last = 0.0
         self._begin()
 
@@ -191,10 +198,23 @@ class LiveJointAngle:
             quaternion.multiply(quat[0], found.relative), quaternion.conjugate(quat[1])
         )[-max(1, round(0.5 * self._rate_hz)) :]
         turn = np.linalg.eigh(turns.T @ turns)[1][:, 3]
+        carried = self._carried(memory[:, 0], found.relative) if dropped else None
+        zero_lost = dropped > 0 and carried is None and self._pose is None and self._start is not None
+        self._next_look = round(
+            arrived + min(LAST_LOOK_S, (_NEXT_LOOK - 1.0) * arrived / self._rate_hz) * self._rate_hz
+        )
+        if zero_lost or (carried is not None and carried[1] > SAME_TURN):
+            self._known, self._doubt = None, LOST_ZERO
+            return
+        self._seen = (memory[:, 0], found.relative)
         if self._pose is not None:
             self._start = neutral_rotation(found, self._pose)
-        elif self._start is None or dropped == 0:
+        elif carried is None or self._start is None:
             self._start = found.relative[0]
+        else:
+            self._start = quaternion.multiply(carried[0], self._start)
+        if carried is not None and self._axis is not None:
+            self._axis = quaternion.rotate(carried[0], self._axis)
         axis = self._directed(alignments, from_start=dropped == 0)
         course = _about(axis, found.relative, self._start)
         if self._known is None or self._axis is None or axis @ self._axis < 0:
@@ -204,9 +224,22 @@ class LiveJointAngle:
         doubt = two_readings(found, self._pose, float(np.ptp(course)), memory[:, 13] == 0, rom_sigma)
         self._doubt = NOT_YET if doubt is None else doubt
         self._known = None if doubt else _Known(axis, turn, self._start, float(np.median(sigma)))
-        self._next_look = round(
-            arrived + min(LAST_LOOK_S, (_NEXT_LOOK - 1.0) * arrived / self._rate_hz) * self._rate_hz
-        )
+
+    def _carried(self, t: FloatArray, relative: FloatArray) -> tuple[FloatArray, float] | None:
+        """(4,) the turn from the last look's proximal frame to this one's, and how unlike it was, rad, median.
+
+        Where the proximal segment stands still, no look can tell how the joint's axis lies about its vertical: each
+        chooses, and the zero must be carried from one choice to the next by what both looks saw.
+        """
+        if self._seen is None:
+            return None
+        _, old, new = np.intersect1d(self._seen[0], t, assume_unique=True, return_indices=True)
+        if len(new) < OVERLAP_S * self._rate_hz:
+            return None
+        turns = quaternion.multiply(relative[new], quaternion.conjugate(self._seen[1][old]))
+        turn = np.linalg.eigh(turns.T @ turns)[1][:, 3]
+        unlike = 2 * np.arccos(np.clip(np.abs(turns @ turn), 0.0, 1.0))
+        return turn, float(np.median(unlike))
 
     def _directed(self, alignments: Sequence[Alignment], from_start: bool) -> FloatArray:
         """(3,) the proximal axis, so directed that the angle has its sign.

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from rtm_signal.analysis import analyze
 from rtm_signal.recording import Recording, RecordingError, SensorRecording
@@ -169,3 +170,45 @@ def test_bad_samples_are_dropped_and_lost_ones_flagged() -> None:
     assert not block.gap[block.t > 0.605].any()
     late = grid.push(0, t[:5], values[:5], values[:5])
     assert not len(late.t)
+
+
+def hinge(thigh_share: float, shank_share: float) -> tuple[Recording, FloatArray]:
+    """70 s of bending by 45 degrees about one horizontal axis, each segment with its share, and the angle, degrees."""
+    rng = np.random.default_rng(0)
+    t = np.arange(7000) / 100.0
+    bend = np.radians(45.0) * (0.5 - 0.5 * np.cos(2 * np.pi * t / 3.0)) * (t > 3.0)
+    sensors = {}
+    for name, share in zip(PAIR, (-thigh_share, shank_share), strict=True):
+        angle = share * bend
+        rate = np.gradient(angle, t)
+        turned = Rotation.from_rotvec(angle[:, None] * [0.0, 1.0, 0.0]) * Rotation.random(random_state=rng)
+        along, across = np.gradient(rate, t), rate**2
+        force = np.stack([-0.2 * along, 0 * t, 0.2 * across], axis=1)  # of a lever 0.2 m below the joint
+        held = Rotation.from_rotvec(angle[:, None] * [0.0, 1.0, 0.0]).apply(force)
+        held[:, 2] += 9.81
+        acc = turned.inv().apply(held) + rng.normal(0.0, 0.02, (t.size, 3))
+        gyr = (
+            turned.inv().apply(rate[:, None] * [0.0, 1.0, 0.0]) + rng.normal(0.0, 0.005, (t.size, 3)) + 0.004
+        )
+        sensors[name] = SensorRecording(t, acc, gyr, None)
+    return Recording(sensors), np.degrees((shank_share + thigh_share) * bend)
+
+
+def test_beside_a_still_segment_the_angle_stays_when_the_start_is_no_longer_remembered() -> None:
+    """Nothing tells then how the axis lies about the vertical: the zero is carried from look to look."""
+    recording, truth = hinge(0.0, 1.0)
+    t, angle = course(LiveJointAngle(PAIR, 100.0, joint="knee_flexion"), recording)
+    late = t > 10.0
+    assert np.isfinite(angle[late]).all()
+    assert np.abs(angle - truth[: t.size])[late].max() < 5.0
+
+
+def test_where_the_forces_explain_nothing_the_two_readings_are_named() -> None:
+    """In one plane about a resting joint no force tells how the sensors stand: nothing is said instead of one."""
+    recording, _ = hinge(0.3, 1.0)
+    live = LiveJointAngle(PAIR, 100.0, joint="knee_flexion")
+    _, angle = course(live, recording)
+    assert not np.isfinite(angle).any()
+    last = live.push("thigh", *(np.zeros((0, *shape)) for shape in ((), (3,), (3,))))
+    assert last.why is not None
+    assert "two ways" in last.why
