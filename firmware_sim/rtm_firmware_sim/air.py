@@ -95,8 +95,10 @@ class Air:
                 self._spare(transport.source, transport.sink, plain=moniker.startswith("vhci"))
         except SimulatorError:
             raise
-        except (OSError, ValueError, RuntimeError) as error:
-            raise SimulatorError(f"The transport {moniker} cannot be opened: {error}.") from error
+        except (OSError, OverflowError, ValueError, RuntimeError) as error:
+            raise SimulatorError(
+                f"The transport {moniker} cannot be opened: {str(error).rstrip('.')}."
+            ) from error
 
     def _spare(self, source: Any, sink: Any, *, plain: bool = False) -> SimController:
         self._centrals += 1

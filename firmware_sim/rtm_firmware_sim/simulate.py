@@ -131,8 +131,10 @@ async def _on_real_controller(
         )
     try:
         opened = await open_transport(transport)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise SimulatorError(f"The transport {transport} cannot be opened: {error}.") from error
+    except (OSError, OverflowError, ValueError, RuntimeError) as error:
+        raise SimulatorError(
+            f"The transport {transport} cannot be opened: {str(error).rstrip('.')}."
+        ) from error
     async with opened:
         await sensors[0].power_on_with(opened.source, opened.sink)
         if on_ready is not None:

@@ -25,3 +25,10 @@ def progress_to_stderr(title: str) -> Iterator[Report]:
             bars.update(bars.task_ids[list(tasks).index(what)], completed=done, total=of)
 
         yield report
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """A sentence with a moving sign, for work of unknown length; drawn only on a terminal, gone when done."""
+    with Console(stderr=True).status(what):
+        yield

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from homestretch.command import WRONG_USAGE, CommandError, plain_failures, print_json
+from homestretch.progress import working
 
 if TYPE_CHECKING:
     from rtm_signal.result import Analysis, AngleSeries
@@ -57,14 +58,17 @@ def analyze(
                 catalogue.get(exercise)
         except catalogue.UnknownExercise as error:
             raise CommandError(str(error), WRONG_USAGE) from error
-        result = analysis.analyze(
-            recording_file.read_recording(recording),
-            exercise,
-            calibration=None if calibration is None else recording_file.read_recording(calibration),
-            calibration_repetitions=calibration_repetitions,
-            pose=None if pose is None else recording_file.read_recording(pose),
-            trimmed=trimmed,
-        )
+        with working(f"Reading {recording.name} ..."):
+            read = recording_file.read_recording(recording)
+        with working(f"Analysing {recording.name} ..."):
+            result = analysis.analyze(
+                read,
+                exercise,
+                calibration=None if calibration is None else recording_file.read_recording(calibration),
+                calibration_repetitions=calibration_repetitions,
+                pose=None if pose is None else recording_file.read_recording(pose),
+                trimmed=trimmed,
+            )
         if angle is not None:
             _write_angle(angle, result.angle_series)
         if plot is not None:

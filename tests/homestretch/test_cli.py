@@ -170,6 +170,16 @@ def test_without_a_database_there_is_one_sentence(command: str) -> None:
     assert "RTM_DATABASE_URL" in run.err
 
 
+def test_a_transport_that_cannot_be_opened_is_one_sentence() -> None:
+    run = rtm(
+        "simulate", "--wearable", "homestretch", "--exercise", "squat", "--repetitions", "1",
+        "--transport", "tcp-server:127.0.0.1:99999",
+    )  # fmt: skip
+    assert run.status == 1
+    assert run.err.startswith("rtm: The transport tcp-server:127.0.0.1:99999 cannot be opened")
+    assert "unexpected" not in run.err
+
+
 def test_a_wearable_that_does_not_exist_is_wrong_usage() -> None:
     run = rtm("simulate", "--wearable", "fitbit", "--transport", "tcp-server:127.0.0.1:0")
     assert run.status == 2
