@@ -25,6 +25,8 @@ from rtm_signal.recording import FloatArray, Recording, RecordingError, SensorRe
 # Chunk starts of one boot lie on a line when the sensor's clock is steady; 20 ms is a sample at 50 Hz. Beyond that
 # (a re-fit, a clock that was stepped) every chunk keeps its own start.
 _STRAIGHT_S = 0.02
+# A day at 800 Hz. A sensor whose count jumped must not make the worker ask for all the memory of the machine.
+_MOST_SAMPLES = 70_000_000
 
 _CHUNKS = """
 SELECT c.boot, c.first_index, c.n, c.t_key, c.sha256, c.ciphertext, c.received_at
@@ -110,7 +112,8 @@ def read(store: Store, tx: Tx, tenant: UUID, recording: UUID) -> StoredRecording
 def merge(stored: Sequence[chunks.Chunk], first: int, last: int, origin_s: float) -> Merged:
     """Chunks of one stream and boot, in any order and overlapping, to samples first..last (ends included).
 
-    origin_s: Unix time that becomes t = 0. Raises RecordingError when the chunks have different channels.
+    origin_s: Unix time that becomes t = 0. Raises RecordingError when the chunks have different channels, hold none of
+    these samples, or lie further apart than a day's recording is long.
     """
     channels = stored[0].channels
     if any(chunk.channels != channels for chunk in stored):
@@ -121,6 +124,10 @@ def merge(stored: Sequence[chunks.Chunk], first: int, last: int, origin_s: float
     length = high - low + 1
     if length <= 0:
         raise RecordingError("The chunks hold no sample of the recording.")
+    if length > _MOST_SAMPLES:
+        raise RecordingError(
+            f"The recording's samples lie {length} counts apart: the sensor's count has jumped."
+        )
     raw = np.zeros((length, len(channels)), dtype=ordered[0].values.dtype)
     t = np.zeros(length)
     have = np.zeros(length, dtype=bool)

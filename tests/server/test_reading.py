@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -90,6 +91,12 @@ def test_apart_streams_are_joined_on_the_accelerometers_instants() -> None:
     assert sensor.mag is None
     with pytest.raises(RecordingError, match="no accelerometer"):
         reading.join([gyr])
+
+
+def test_a_count_that_jumped_is_refused_and_takes_no_memory() -> None:
+    far = replace(cut(0, 10), first=1 << 40)
+    with pytest.raises(RecordingError, match="count has jumped"):
+        reading.merge([cut(0, 10), far], 0, 1 << 41, START)
 
 
 def test_chunks_of_different_channels_are_not_one_stream() -> None:
