@@ -92,7 +92,11 @@ def test_the_name_and_the_trail_hold_no_patient(billed: Billed) -> None:
     assert row == {"detail": {"sha256": billed.file.fingerprint}}
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=120,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(place=st.floats(0, 1, exclude_max=True), bits=st.integers(1, 255))
 def test_any_altered_byte_is_found(billed: Billed, place: float, bits: int) -> None:
     packed = bytearray(billed.file.packed)

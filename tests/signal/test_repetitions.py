@@ -18,7 +18,11 @@ from rtm_signal.repetitions_tiling import PHASES, bank, cycles, tile
 from rtm_signal.result import Repetition
 from rtm_signal.smoothness import sparc
 
-FEW = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(
+    max_examples=6,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 def curls(**effort: float) -> Motion:
