@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +20,8 @@ from iotcore import Broker as IotcoreBroker
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from rtm_gateway.app import Gateway
+from rtm_gateway.settings import GatewaySettings
 from rtm_signal.chunk import peek
 from rtm_signal.wire import CHUNK, INGEST_FILTER, Ack, Manifest, ack_topic, gateway_of, unpack_batch
 
@@ -196,6 +198,20 @@ def iotcore_broker(tmp_path: Path) -> Iterator[RunningBroker]:
     running.kill()
 
 
+@contextlib.asynccontextmanager
+async def running(settings: GatewaySettings) -> AsyncIterator[Gateway]:
+    """A whole gateway, until the block ends."""
+    gateway = Gateway(settings)
+    task = asyncio.create_task(gateway.run())
+    try:
+        yield gateway
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        gateway.close()
+
+
 @pytest.fixture
 def kit() -> Iterator[SimpleNamespace]:
     """What the tests of this folder share."""
@@ -205,6 +221,8 @@ def kit() -> Iterator[SimpleNamespace]:
         servers.append(Server(broker, **options))
         return servers[-1]
 
-    yield SimpleNamespace(server=server, eventually=eventually, wait_until=wait_until, mosquitto=MOSQUITTO)
+    yield SimpleNamespace(
+        server=server, running=running, eventually=eventually, wait_until=wait_until, mosquitto=MOSQUITTO
+    )
     for each in servers:
         each.close()

@@ -40,19 +40,6 @@ def make_settings(air: Any, broker: Any, folder: Path, **more: Any) -> GatewaySe
     )
 
 
-@contextlib.asynccontextmanager
-async def running(settings: GatewaySettings) -> AsyncIterator[Gateway]:
-    gateway = Gateway(settings)
-    task = asyncio.create_task(gateway.run())
-    try:
-        yield gateway
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        gateway.close()
-
-
 def manifests(server: Any) -> list[Manifest]:
     return [Manifest.from_json(data) for key, data in list(server.committed.items()) if key.startswith("m:")]
 
@@ -91,7 +78,9 @@ def test_start_exercise_stop(
         async with radio_kit.open_air() as air:
             sensor = radio_kit.HomestretchSensor(air)
             await sensor.open()
-            async with running(make_settings(air, iotcore_broker, tmp_path, open_on_motion=False)) as gateway:
+            async with kit.running(
+                make_settings(air, iotcore_broker, tmp_path, open_on_motion=False)
+            ) as gateway:
                 await kit.eventually(lambda: sensor.streaming)
                 await sensor.sample(700)
                 await kit.eventually(lambda: gateway._status()["sensors"][0]["samples"] == 700)
@@ -127,7 +116,7 @@ def test_motion_opens_a_recording_and_the_memory_fills_what_the_link_lost(
         async with radio_kit.open_air() as air:
             sensor = radio_kit.HomestretchSensor(air)
             await sensor.open()
-            async with running(make_settings(air, iotcore_broker, tmp_path)) as gateway:
+            async with kit.running(make_settings(air, iotcore_broker, tmp_path)) as gateway:
                 await kit.eventually(lambda: sensor.streaming)
                 await sensor.sample(600)
                 await kit.eventually(lambda: gateway.recorder.recording is not None)
@@ -193,7 +182,7 @@ def test_kill_9_in_mid_recording_loses_nothing_and_still_leads_to_a_manifest(
                 await asyncio.sleep(pause)
             await air.drop()
             await sensor.sample(50)
-            async with running(settings) as gateway:
+            async with kit.running(settings) as gateway:
                 await kit.eventually(lambda: sensor.streaming, 30)
                 assert gateway.recorder.recording is not None, "the recording goes on"
                 await kit.eventually(lambda: count(server) == sensor.index, 30)
@@ -216,14 +205,14 @@ def test_the_sensor_forgets_only_what_the_outbox_has_synced(
             sensor = radio_kit.HomestretchSensor(air)
             await sensor.open()
             settings = make_settings(air, iotcore_broker, tmp_path)
-            async with running(settings) as gateway:
+            async with kit.running(settings) as gateway:
                 await kit.eventually(lambda: sensor.streaming)
                 put = gateway.outbox.put
-                gateway.outbox.put = lambda *_: False  # type: ignore[method-assign]  # a disk that is full
+                gateway.outbox.put = lambda *_: False
                 await sensor.sample(1100)
                 await asyncio.sleep(0.8)
                 before = list(sensor.freed)
-                gateway.outbox.put = put  # type: ignore[method-assign]  # the disk has room again
+                gateway.outbox.put = put
                 await kit.eventually(lambda: bool(sensor.freed))
             return before, sensor.freed
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +12,6 @@ from uuid import UUID
 import pytest
 
 from rtm_gateway import sensors
-from rtm_gateway.app import Gateway
 from rtm_gateway.settings import GatewaySettings, SensorSettings
 from rtm_signal.wire import Command, Manifest, cmd_topic
 
@@ -32,19 +29,6 @@ def make_settings(air: Any, broker: Any, folder: Path) -> GatewaySettings:
         open_on_motion=False,
         sensors=(SensorSettings(sensor=ONE, placement="wrist", address=ADDRESSES[ONE]),),
     )
-
-
-@contextlib.asynccontextmanager
-async def running(settings: GatewaySettings) -> AsyncIterator[Gateway]:
-    gateway = Gateway(settings)
-    task = asyncio.create_task(gateway.run())
-    try:
-        yield gateway
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        gateway.close()
 
 
 def manifests(server: Any) -> dict[UUID, Manifest]:
@@ -72,7 +56,7 @@ def test_a_sensor_worn_elsewhere_ends_the_recording_and_the_next_one_knows_its_p
             sensor = radio_kit.HomestretchSensor(air)
             await sensor.open()
             settings = make_settings(air, iotcore_broker, tmp_path)
-            async with running(settings) as gateway:
+            async with kit.running(settings) as gateway:
                 await kit.eventually(lambda: sensor.streaming)
                 await command(server, "start", recording=str(FIRST))
                 await kit.eventually(lambda: gateway.recorder.recording == FIRST)
@@ -88,7 +72,7 @@ def test_a_sensor_worn_elsewhere_ends_the_recording_and_the_next_one_knows_its_p
                 await kit.eventually(lambda: gateway._status()["sensors"][0]["samples"] == 200)
                 await command(server, "stop")
                 await kit.eventually(lambda: SECOND in manifests(server))
-            async with running(settings) as again:  # the settings still say wrist
+            async with kit.running(settings) as again:  # the settings still say wrist
                 assert again._status()["sensors"][0]["placement"] == "left_thigh"
                 assert again.recorder.default_exercise == "squat"
 
@@ -110,7 +94,7 @@ def test_a_new_sensor_is_found_and_an_old_one_let_go_without_a_restart(
             new = radio_kit.HomestretchSensor(air, ADDRESSES[TWO], "TEST0002")
             await old.open()
             await new.open()
-            async with running(make_settings(air, iotcore_broker, tmp_path)) as gateway:
+            async with kit.running(make_settings(air, iotcore_broker, tmp_path)) as gateway:
                 await kit.eventually(lambda: old.streaming)
                 gateway.recorder.open("start", recording=FIRST)
                 await old.sample(50)
@@ -137,7 +121,7 @@ def test_what_cannot_be_assigned_changes_nothing(
     async def scenario() -> None:
         async with (
             radio_kit.open_air() as air,
-            running(make_settings(air, iotcore_broker, tmp_path)) as gateway,
+            kit.running(make_settings(air, iotcore_broker, tmp_path)) as gateway,
         ):
             await kit.eventually(lambda: bool(placements(server)))
             for wrong in ({}, {"sensor": 7}, {"sensor": str(TWO)}, {"sensor": str(ONE), "placement": "?"}):
@@ -160,7 +144,7 @@ def test_a_calibration_is_a_recording_of_its_own_that_says_so(
             sensor = radio_kit.HomestretchSensor(air)
             await sensor.open()
             settings = make_settings(air, iotcore_broker, tmp_path)
-            async with running(settings) as gateway:
+            async with kit.running(settings) as gateway:
                 await kit.eventually(lambda: sensor.streaming)
                 await command(server, "start", recording=str(FIRST), exercise="squat")
                 await kit.eventually(lambda: gateway.recorder.recording == FIRST)
@@ -171,7 +155,7 @@ def test_a_calibration_is_a_recording_of_its_own_that_says_so(
                 await sensor.sample(100)
                 await kit.eventually(lambda: gateway._status()["sensors"][0]["samples"] == 200)
                 await gateway.recorder.store()
-            async with running(settings) as again:  # it goes on, still a calibration
+            async with kit.running(settings) as again:  # it goes on, still a calibration
                 assert again.recorder.recording == SECOND
                 await command(server, "stop")
                 await kit.eventually(lambda: SECOND in manifests(server))
@@ -199,11 +183,11 @@ def test_whoever_was_seen_first_is_the_sensor_after_a_restart_too(
             await sensor.open()
             settings = make_settings(air, None, tmp_path)
             name = f"bound:{ONE}"
-            async with running(settings) as gateway:
+            async with kit.running(settings) as gateway:
                 await kit.eventually(lambda: gateway.outbox.recall(name) is not None)
             await kit.eventually(lambda: sensor.connection is None)
             own, sensor.serial = sensor.serial, "OTHER999"
-            async with running(settings) as gateway:
+            async with kit.running(settings) as gateway:
                 await kit.eventually(lambda: sensor.connection is not None)
                 await kit.eventually(lambda: sensor.connection is None)
                 assert not sensor.streaming

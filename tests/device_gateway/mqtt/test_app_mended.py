@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,19 +35,6 @@ def make_settings(air: Any, broker: Any, folder: Path, **sensor: Any) -> Gateway
     )
 
 
-@contextlib.asynccontextmanager
-async def running(settings: GatewaySettings) -> AsyncIterator[Gateway]:
-    gateway = Gateway(settings)
-    task = asyncio.create_task(gateway.run())
-    try:
-        yield gateway
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        gateway.close()
-
-
 def statuses(server: Any) -> list[dict[str, Any]]:
     return [json.loads(payload) for what, payload in list(server.seen) if what == "status"]
 
@@ -70,7 +55,7 @@ def test_the_status_says_at_once_who_is_connected_and_what_is_recorded(
         async with radio_kit.open_air() as air:
             sensor = radio_kit.HomestretchSensor(air)
             await sensor.open()
-            async with running(make_settings(air, iotcore_broker, tmp_path)):
+            async with kit.running(make_settings(air, iotcore_broker, tmp_path)):
                 await kit.eventually(lambda: said(lambda s: s["sensors"][0]["connected"]))
                 await command("start", recording=str(RECORDING))
                 await kit.eventually(lambda: said(lambda s: s["recording"] == str(RECORDING)))
@@ -105,7 +90,7 @@ def test_a_live_count_that_fails_costs_no_sample(
         async with radio_kit.open_air() as air:
             sensor = radio_kit.HomestretchSensor(air)
             await sensor.open()
-            async with running(make_settings(air, iotcore_broker, tmp_path)) as gateway:
+            async with kit.running(make_settings(air, iotcore_broker, tmp_path)) as gateway:
                 gateway.recorder.open("start")
                 await kit.eventually(lambda: sensor.streaming)
                 await sensor.sample(600)
@@ -153,7 +138,7 @@ def test_a_refused_sensor_is_looked_for_again(
             sensor = radio_kit.HomestretchSensor(air)
             own, sensor.serial = sensor.serial, "OTHER999"
             await sensor.open()
-            async with running(make_settings(air, None, tmp_path, serial=own)) as gateway:
+            async with kit.running(make_settings(air, None, tmp_path, serial=own)) as gateway:
                 await kit.eventually(lambda: sensor.connection is not None)
                 await kit.eventually(lambda: sensor.connection is None)
                 before = gateway._status()["sensors"][0]["samples"]
