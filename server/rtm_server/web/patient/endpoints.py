@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import RedirectResponse, Response
 
 from rtm_server.analyses import set_aside
+from rtm_server.store import Tx
 from rtm_server.web import clinic, trail
 from rtm_server.web.enrolment.fields import EXERCISE_CHOICES
 from rtm_server.web.errors import ConflictError, InvalidError, PageError
@@ -124,15 +126,7 @@ def change_plan(
     request: Request, svc: Svc, who: Who, patient: UUID, form: Annotated[PlanForm, Form()]
 ) -> Response:
     """Change a dose from a day on."""
-    try:
-        with svc.store.tenant_tx(who.tenant) as tx:
-            item = clinic.episode_of(svc.store, tx, who.tenant, patient)
-            dose = plan.checked(form.exercise, form.sets, form.amount, form.effective, item.today(svc.now()))
-            said = plan.change(tx, who, item.episode, dose)
-            trail.note(tx, who, "plan_changed", patient, {"exercise": dose.exercise, "dose": said})
-    except InvalidError as problem:
-        return _page(request, svc, who, patient, problem=problem, form={"exercise": form.exercise})
-    return RedirectResponse(f"/p/{patient}?note=plan#main", status_code=303)
+    return _write_plan(request, svc, who, patient, form, plan.change, "plan_changed", field="exercise")
 
 
 @router.post("/p/{patient}/plan/add")
@@ -141,15 +135,7 @@ def add_to_plan(
     request: Request, svc: Svc, who: Who, patient: UUID, form: Annotated[PlanForm, Form()]
 ) -> Response:
     """One more exercise from a day on."""
-    try:
-        with svc.store.tenant_tx(who.tenant) as tx:
-            item = clinic.episode_of(svc.store, tx, who.tenant, patient)
-            dose = plan.checked(form.exercise, form.sets, form.amount, form.effective, item.today(svc.now()))
-            said = plan.add(tx, who, item.episode, dose)
-            trail.note(tx, who, "plan_added", patient, {"exercise": dose.exercise, "dose": said})
-    except InvalidError as problem:
-        return _page(request, svc, who, patient, problem=problem, form={"new_exercise": form.exercise})
-    return RedirectResponse(f"/p/{patient}?note=plan#main", status_code=303)
+    return _write_plan(request, svc, who, patient, form, plan.add, "plan_added", field="new_exercise")
 
 
 @router.post("/p/{patient}/plan/end")
@@ -158,14 +144,30 @@ def end_of_plan(
     request: Request, svc: Svc, who: Who, patient: UUID, form: Annotated[PlanForm, Form()]
 ) -> Response:
     """Stop an exercise from a day on."""
+    return _write_plan(request, svc, who, patient, form, plan.end, "plan_ended", field="exercise")
+
+
+def _write_plan(
+    request: Request,
+    svc: Services,
+    who: Actor,
+    patient: UUID,
+    form: PlanForm,
+    write: Callable[[Tx, Actor, UUID, plan.NewDose], str | None],
+    what: str,
+    *,
+    field: str,
+) -> Response:
+    """Check the form and write; a mistake shows the page again with `field` of it filled in."""
     try:
         with svc.store.tenant_tx(who.tenant) as tx:
             item = clinic.episode_of(svc.store, tx, who.tenant, patient)
             dose = plan.checked(form.exercise, form.sets, form.amount, form.effective, item.today(svc.now()))
-            plan.end(tx, who, item.episode, dose)
-            trail.note(tx, who, "plan_ended", patient, {"exercise": dose.exercise})
+            said = write(tx, who, item.episode, dose)
+            written = {"exercise": dose.exercise} | ({} if said is None else {"dose": said})
+            trail.note(tx, who, what, patient, written)
     except InvalidError as problem:
-        return _page(request, svc, who, patient, problem=problem, form={"exercise": form.exercise})
+        return _page(request, svc, who, patient, problem=problem, form={field: form.exercise})
     return RedirectResponse(f"/p/{patient}?note=plan#main", status_code=303)
 
 

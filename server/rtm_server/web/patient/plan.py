@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from rtm_server.store import Tx
@@ -70,9 +72,12 @@ def checked(exercise: str, sets: str, amount: str, effective: str, today: date) 
     return dose
 
 
-def change(tx: Tx, who: Actor, episode: UUID, dose: NewDose) -> str:
-    """Store it; returns the change in words."""
-    scope = {"tenant": who.tenant, "episode": episode, "exercise": dose.exercise, "effective": dose.effective}
+def _scope(who: Actor, episode: UUID, dose: NewDose) -> dict[str, Any]:
+    return {"tenant": who.tenant, "episode": episode, "exercise": dose.exercise, "effective": dose.effective}
+
+
+def _line(tx: Tx, scope: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The line in force on the day, held until the transaction ends; no change after it may be planned."""
     line = tx.execute(_LINE, scope).fetchone()
     if line is None:
         raise NotFoundError
@@ -80,6 +85,13 @@ def change(tx: Tx, who: Actor, episode: UUID, dose: NewDose) -> str:
         raise InvalidError(
             "A later change of this exercise is planned already. Choose its day or a later one."
         )
+    return line
+
+
+def change(tx: Tx, who: Actor, episode: UUID, dose: NewDose) -> str:
+    """Store it; returns the change in words."""
+    scope = _scope(who, episode, dose)
+    line = _line(tx, scope)
     unit = next(name for name in ("repetitions", "holds", "minutes") if line[name] is not None)
     if unit != "minutes" and dose.amount != int(dose.amount):
         raise InvalidError(f"Give {unit} as a whole number.")
@@ -106,7 +118,7 @@ def add(tx: Tx, who: Actor, episode: UUID, dose: NewDose) -> str:
     """Put one more exercise of the catalogue on the plan; returns it in words."""
     if dose.exercise not in EXERCISES:
         raise InvalidError("Choose an exercise of the list.")
-    scope = {"tenant": who.tenant, "episode": episode, "exercise": dose.exercise, "effective": dose.effective}
+    scope = _scope(who, episode, dose)
     if tx.execute(_ADD, scope).fetchone() is not None:
         raise InvalidError("This exercise is on the plan already: change its dose.")
     line = enrolling.Dose(dose.exercise, dose.sets, dose.amount)
@@ -118,13 +130,7 @@ def add(tx: Tx, who: Actor, episode: UUID, dose: NewDose) -> str:
 
 def end(tx: Tx, who: Actor, episode: UUID, dose: NewDose) -> None:
     """Stop an exercise from a day on. The past keeps its plan."""
-    scope = {"tenant": who.tenant, "episode": episode, "exercise": dose.exercise, "effective": dose.effective}
-    line = tx.execute(_LINE, scope).fetchone()
-    if line is None:
-        raise NotFoundError
-    if tx.execute(_LATER, scope).fetchone() is not None:
-        raise InvalidError(
-            "A later change of this exercise is planned already. Choose its day or a later one."
-        )
+    scope = _scope(who, episode, dose)
+    line = _line(tx, scope)
     last = dose.effective - timedelta(days=1)
     tx.execute(_END, {"tenant": who.tenant, "line": line["prescription_id"], "last": last})
