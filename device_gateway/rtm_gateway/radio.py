@@ -133,7 +133,7 @@ class NativeRadio(Radio):
     async def held(self) -> list[Found]:
         try:
             devices = await (await BleakAdapter.get()).get_connected_devices()
-        except NotImplementedError:
+        except NotImplementedError:  # bleak's word for an operating system that cannot be asked
             return []
         return [(device, _of_held(device)) for device in devices]
 
