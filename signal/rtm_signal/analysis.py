@@ -37,7 +37,7 @@ from rtm_signal.slip import slipped
 from rtm_signal.time_grid import GriddedRecording, to_grid
 from rtm_signal.units_check import check_units
 
-PIPELINE_VERSION = "1.2"
+PIPELINE_VERSION = "1.3"
 """Changes whenever a result may change."""
 
 

@@ -87,7 +87,7 @@ def find_sets(
             return []
     if found:
         return found
-    edges = lone(motion, moving, trimmed=trimmed)
+    edges = lone(motion, moving, trimmed=trimmed, lasting_s=[kind.duration_s for kind in known])
     return [] if edges is None else [_lone_set(motion, *edges)]
 
 

@@ -18,14 +18,23 @@ _RETURNS = 0.6
 _LEAST_SHARE = 0.5
 """Of the recording: a lone movement in a long recording is no exercise unless a calibration says so."""
 _LONGEST_S = 20.0
+_ALL = 0.8
+"""Share of a recording in movement from which it is one movement throughout."""
+_AS_LONG = 2.5
+"""Factor either way within which such a recording lasts as long as a calibrated repetition. Quick hops of one person
+differ by 2.4; twice a repetition is already told by its repeating."""
 _SCALES = (0.5, 0.63, 0.8, 1.0, 1.26, 1.6, 2.0)
 """Durations at which a calibrated repetition is looked for, relative to its own."""
 
 
 def lone(
-    motion: Motion, moving: NDArray[np.bool_], *, trimmed: bool
+    motion: Motion, moving: NDArray[np.bool_], *, trimmed: bool, lasting_s: Sequence[float] = ()
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Start and end (1,), s, where all the movement of a short recording is one excursion and back."""
+    """Start and end (1,), s, where all the movement of a short recording is one repetition.
+
+    It is where it goes out and back, or where it fills a recording as long as a calibrated repetition, whose durations
+    are lasting_s: a clip of a hop is cut in mid-movement and ends elsewhere.
+    """
     at = np.flatnonzero(moving)
     if len(at) < 3:
         return None
@@ -39,7 +48,8 @@ def lone(
     back = abs(float(along[-1] - along[0])) < _RETURNS * excursion
     if excursion < _LEAST_EXCURSION or seconds > _LONGEST_S:
         return None
-    if not trimmed and (share < _LEAST_SHARE or not back):
+    as_calibrated = share > _ALL and any(1 / _AS_LONG < seconds / s < _AS_LONG for s in lasting_s)
+    if not trimmed and not as_calibrated and (share < _LEAST_SHARE or not back):
         return None
     return motion.t[[first]], motion.t[[last]]
 
