@@ -37,7 +37,7 @@ from homestretch.demo.standing import Standing, standing
 from rtm_firmware_sim.air import Air
 from rtm_firmware_sim.playback import Playback
 from rtm_firmware_sim.simulate import make_sensors
-from rtm_server import enrol, mqtt
+from rtm_server import mqtt
 from rtm_server.embedded_broker import free_port
 from rtm_signal import wire
 from rtm_signal.recording import Recording, SensorRecording
@@ -169,39 +169,23 @@ def story(worn: Worn) -> PatientStory:
     """One patient with this exercise in the plan."""
     started = datetime.now(UTC).date() - timedelta(days=2)
     return PatientStory(
-        0, "Lat", "Ency", date(1950, 1, 1), "America/New_York", "live", started, next(iter(worn.shares)),
+        0, "Lat", "Ency", date(1950, 1, 1), "America/New_York", "live", started, tuple(worn.shares),
         (Dose(worn.exercise, 1, 30),), (), (), (),
     )  # fmt: skip
 
 
-def sensors_of(platform: Standing, clinic: clinics.DemoClinic, worn: Worn) -> list[dict[str, str]]:
-    """The gateway's list of sensors; the clinic has enrolled the first, the others are enrolled here."""
-    first = clinic.homes[0]
-    listed = []
-    for number, place in enumerate(worn.shares):
-        sensor = first.sensor
-        if number:
-            with platform.store.tenant_tx(clinic.tenant) as tx:
-                sensor = enrol.add_sensor(tx, clinic.tenant, "homestretch", simulated=True)
-                since = datetime.now(UTC) - timedelta(days=1)
-                enrol.assign(
-                    tx,
-                    clinic.tenant,
-                    sensor,
-                    first.episode,
-                    place,
-                    assigned_from=since,
-                    gateway=clinic.gateway,
-                )
-        name = NAME if len(worn.shares) == 1 else f"{NAME}-{place}"
-        listed.append({"sensor": str(sensor), "profile": "homestretch", "placement": place, "name": name})
-    return listed
+def sensors_of(clinic: clinics.DemoClinic) -> list[dict[str, str]]:
+    """The gateway's list of sensors."""
+    sensors = clinic.homes[0].sensors
+    return [
+        {"sensor": str(sensor), "profile": "homestretch", "placement": place, "name": name}
+        for place, sensor in sensors.items()
+        for name in (NAME if len(sensors) == 1 else f"{NAME}-{place}",)
+    ]
 
 
 @contextmanager
-def home_at(
-    platform: Standing, clinic: clinics.DemoClinic, worn: Worn, samples: Recording, seed: int
-) -> Iterator[Body]:
+def home_at(platform: Standing, clinic: clinics.DemoClinic, samples: Recording, seed: int) -> Iterator[Body]:
     """The patient's home: a body on the air and a gateway that has reached the broker."""
     port, folder = free_port(), platform.folder / "latency-gateway"
     folder.mkdir(mode=0o700)
@@ -210,7 +194,7 @@ def home_at(
         "RTM_GATEWAY": str(clinic.gateway),
         "RTM_DATA_DIR": str(folder),
         "RTM_RADIO": f"bumble:tcp-client:127.0.0.1:{port}",
-        "RTM_SENSORS": json.dumps(sensors_of(platform, clinic, worn)),
+        "RTM_SENSORS": json.dumps(sensors_of(clinic)),
         "RTM_OPEN_ON_MOTION": "false",
     }
     remote = Remote(platform.mqtt_url, clinic.gateway)
@@ -285,7 +269,7 @@ def main() -> None:
         decisions = Decisions(platform, clinic)
         patient = PatientPage(port, clinic.sign_ins[1])
         try:
-            with home_at(platform, clinic, worn, samples, given.seed) as body:
+            with home_at(platform, clinic, samples, given.seed) as body:
                 recording = patient.start(worn.exercise)
                 events = list(patient.follow(recording, middles[-1] + 2.0))
                 patient.stop(recording)

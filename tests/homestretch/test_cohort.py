@@ -79,6 +79,52 @@ def test_any_size_and_nothing_in_the_future(day: date, patients: int, days: int,
         assert all(dose.exercise in EXERCISES for dose in person.plan)
 
 
+@given(day=st.dates(date(2026, 1, 1), date(2026, 12, 31)))
+@settings(max_examples=25, deadline=None)
+def test_most_do_most_of_their_plan_and_a_few_struggle(day: date) -> None:
+    shares = [adherence(person, day) for person in cohort(day, now=evening(day))]
+    assert sum(0.6 <= share <= 1.0 for share in shares) >= 8, shares
+    assert 1 <= sum(share < 0.6 for share in shares) <= 4, shares
+    assert min(shares) > 0.15
+
+
+def adherence(person: PatientStory, day: date) -> float:
+    """Share of the plan of the last thirty days until yesterday, as the pages compute it (docs/architecture.md)."""
+    first = max(person.started, day - timedelta(days=29))
+    done: dict[tuple[date, str], int] = {}
+    for session in person.sessions:
+        key = session.starts_at.date(), session.exercise
+        done[key] = done.get(key, 0) + session.repetitions
+    shares = [
+        min(
+            done.get((first + timedelta(days=offset), dose.exercise), 0) / (dose.sets * dose.repetitions), 1.0
+        )
+        for offset in range((day - first).days)
+        for dose in person.plan
+    ]
+    return sum(shares) / len(shares)
+
+
+def test_who_trains_does_both_exercises_of_a_day_one_after_the_other() -> None:
+    day = date(2026, 11, 23)
+    for person in cohort(day, now=evening(day)):
+        days: dict[date, list[str]] = {}
+        for session in person.sessions:
+            days.setdefault(session.starts_at.date(), []).append(session.exercise)
+        plan = [dose.exercise for dose in person.plan]
+        assert all(done in (plan, plan[:1]) for done in days.values())
+        assert sum(done == plan for done in days.values()) > len(days) / 2
+
+
+def test_the_patient_of_the_live_page_wears_two_sensors_of_one_joint() -> None:
+    person = cohort(date(2026, 11, 23), now=evening(date(2026, 11, 23)))[0]
+    assert all(EXERCISES[dose.exercise].joint_placements == person.placements for dose in person.plan)
+    exercises = [dose.exercise for dose in person.plan]
+    assert exercises == sorted(exercises), (
+        "the page asks for them in this order: the first is what the sensors feel"
+    )
+
+
 def test_the_same_day_gives_the_same_cohort() -> None:
     now = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
     assert cohort(date(2026, 11, 23), now=now) == cohort(date(2026, 11, 23), now=now)

@@ -52,7 +52,7 @@ SELECT coalesce(sum(upper(r) - lower(r)), 0) AS samples FROM (
 def _story() -> PatientStory:
     started = datetime.now(UTC).date() - timedelta(days=2)
     return PatientStory(
-        0, "Kit", "Kilroy", date(1950, 1, 1), "America/New_York", "kill", started, PLACEMENT,
+        0, "Kit", "Kilroy", date(1950, 1, 1), "America/New_York", "kill", started, (PLACEMENT,),
         (Dose(EXERCISE, 1, 10),), (), (), (),
     )  # fmt: skip
 
@@ -137,7 +137,7 @@ def test_kill_of_gateway_ingest_and_database_loses_and_doubles_nothing(tmp_path:
     with standing(http_port=free_port()) as platform:
         clinic = clinics.create(platform.store, (_story(),), datetime.now(UTC))
         platform.start("ingest", "worker")
-        wearing = Wearing(clinic.tenant, clinic.gateway, clinic.homes[0].sensor, PLACEMENT, path, EXERCISE)
+        wearing = Wearing(clinic.tenant, clinic.gateway, clinic.homes[0].sensors, path)
         home = LiveHome(platform, "killed", wearing)
         with _remote(platform, clinic.gateway) as remote:
             home.start_gateway()

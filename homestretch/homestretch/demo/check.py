@@ -111,7 +111,7 @@ def _story(number: int, source: Source, now: datetime) -> PatientStory:
         zone=str(zone),
         story="check",
         started=today - timedelta(days=DAYS_BEFORE),
-        placement=source.placement,
+        placements=(source.placement,),
         plan=(Dose(source.exercise, 2, 10),),
         sessions=sessions,
         pain=(),
@@ -141,9 +141,7 @@ class _Journey:
         path = self._platform.folder / f"{self._name}.csv"
         write_recording(path, source.recording)
         self._stages.say("wearable", f"{source.title}: {self._samples} samples, {self._samples / 50:.0f} s")
-        wearing = Wearing(
-            clinic.tenant, clinic.gateway, self._home.sensor, source.placement, path, source.exercise
-        )
+        wearing = Wearing(clinic.tenant, clinic.gateway, self._home.sensors, path)
         home = LiveHome(self._platform, self._name, wearing)
         with _remote(self._platform.mqtt_url, clinic.gateway) as remote:
             home.start_gateway()

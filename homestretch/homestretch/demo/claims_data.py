@@ -17,7 +17,7 @@ CHARGES = {
     "97140": "58.00", "97530": "66.00",
 }  # fmt: skip
 SHOULDER, KNEE = ["M25.511", "M75.41"], ["M25.561", "Z96.651"]
-DIAGNOSES = {"upper_arm": SHOULDER, "wrist": SHOULDER, "thigh": KNEE}  # by where the sensor is worn
+DIAGNOSES = {"upper_arm": SHOULDER, "wrist": SHOULDER, "thigh": KNEE}  # by where the first sensor is worn
 STREETS = ("Orchard Street", "Mill Lane", "Harbor Road", "Quarry Avenue")
 
 
@@ -64,6 +64,6 @@ def particulars(story: PatientStory) -> dict[str, Any]:
             "filing": "MB",
             "member_id": f"1EG4TE5MK{10 + story.number}",
         },
-        "diagnoses": DIAGNOSES[story.placement],
+        "diagnoses": DIAGNOSES[story.placements[0]],
         "referring": {"last": "Vance", "first": "Nora", "npi": "1679576722"},
     }

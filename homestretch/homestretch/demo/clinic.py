@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -38,12 +39,16 @@ class SignIn:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """One patient's sensor and the ids that its data carry."""
+    """One patient's sensors by where they are worn, and the ids that their data carry."""
 
     patient: UUID
     episode: UUID
-    sensor: UUID
-    placement: str
+    sensors: Mapping[str, UUID]
+
+    @property
+    def sensor(self) -> UUID:
+        """The first."""
+        return next(iter(self.sensors.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +106,8 @@ def _password() -> str:
 
 
 def _title(story: PatientStory) -> str:
-    """What is treated, fitting the exercises of the plan (`story.placement`)."""
-    return TITLES[story.placement][story.number // 2 % 2]
+    """What is treated, fitting the exercises of the plan (`story.placements`)."""
+    return TITLES[story.placements[0]][story.number // 2 % 2]
 
 
 def _enrol_patient(
@@ -130,17 +135,14 @@ def _enrol_patient(
             tx, tenant, episode, dose.exercise,
             valid_from=story.started, sets=dose.sets, repetitions=dose.repetitions, by=therapist,
         )  # fmt: skip
-    sensor = enrol.add_sensor(tx, tenant, "homestretch", serial=f"SIM{story.number:04d}", simulated=True)
-    enrol.assign(
-        tx,
-        tenant,
-        sensor,
-        episode,
-        story.placement,
-        assigned_from=now.astimezone(UTC) - LONG_AGO,
-        gateway=gateway,
-    )
-    return Home(patient, episode, sensor, story.placement)
+    since = now.astimezone(UTC) - LONG_AGO
+    sensors = {}
+    for place, placement in enumerate(story.placements):
+        serial = f"SIM{story.number:04d}{'AB'[place] if len(story.placements) > 1 else ''}"
+        sensor = enrol.add_sensor(tx, tenant, "homestretch", serial=serial, simulated=True)
+        enrol.assign(tx, tenant, sensor, episode, placement, assigned_from=since, gateway=gateway)
+        sensors[placement] = sensor
+    return Home(patient, episode, sensors)
 
 
 def record_reports(store: Store, clinic: DemoClinic, stories: tuple[PatientStory, ...]) -> None:

@@ -1,7 +1,8 @@
 """The demo's patients: who they are, what they were prescribed and what they did on each of the last days.
 
 Pure: the same today, size and seed give the same cohort. Everybody here is invented. The first five patients
-each carry one of the stories a therapist must see at a glance; the others train more or less regularly.
+each carry one of the stories a therapist must see at a glance; the others train more or less regularly. Who trains
+does the whole plan of the day or leaves its last exercise out: most do two thirds of their plan or more, two struggle.
 """
 
 from __future__ import annotations
@@ -54,7 +55,10 @@ class Minutes:
 
 @dataclass(frozen=True, slots=True)
 class PatientStory:
-    """One patient of the demo, with everything that happened since the episode of care started."""
+    """One patient of the demo, with everything that happened since the episode of care started.
+
+    placements: where sensors are worn, two of them on either side of the joint.
+    """
 
     number: int
     given: str
@@ -63,7 +67,7 @@ class PatientStory:
     zone: str
     story: str
     started: date
-    placement: str
+    placements: tuple[str, ...]
     plan: tuple[Dose, ...]
     sessions: tuple[Session, ...]
     pain: tuple[Pain, ...]
@@ -77,12 +81,12 @@ NAMES = (
     ("Jonah", "Kershaw", 1950), ("Kate", "Lindell", 1964), ("Leo", "Marchmont", 1957),
 )  # fmt: skip
 ZONES = ("America/New_York", "America/New_York", "America/Chicago")
-# One wearable a patient in the demo, so each plan stays on one placement.
-PLANS: tuple[tuple[str, tuple[Dose, ...]], ...] = (
-    ("upper_arm", (Dose("shoulder_abduction", 2, 10), Dose("shoulder_forward_elevation", 2, 10))),
-    ("thigh", (Dose("squat", 2, 8), Dose("straight_leg_raise", 2, 10))),
-    ("upper_arm", (Dose("shoulder_press", 2, 8), Dose("shoulder_abduction", 2, 10))),
-    ("thigh", (Dose("sit_to_stand", 2, 10), Dose("straight_leg_raise", 2, 8))),
+# Each plan stays on one set of placements. Its exercises stand in the order in which the patient's page asks for them.
+PLANS: tuple[tuple[tuple[str, ...], tuple[Dose, ...]], ...] = (
+    (("thigh", "shank"), (Dose("heel_slide", 2, 10), Dose("knee_extension_seated", 2, 10))),
+    (("upper_arm",), (Dose("shoulder_abduction", 2, 10), Dose("shoulder_forward_elevation", 2, 10))),
+    (("thigh",), (Dose("squat", 2, 8), Dose("straight_leg_raise", 2, 10))),
+    (("upper_arm",), (Dose("shoulder_abduction", 2, 10), Dose("shoulder_press", 2, 8))),
 )
 
 
@@ -101,13 +105,29 @@ class Story:
 
 # Started 28 days ago = today is the 29th day of the 30-day window: one more day can be added after today.
 STORIES = (
-    Story("sixteen data days in the window", started_days_ago=26, data_days=16, minutes=24),
+    Story("sixteen data days in the window", started_days_ago=18, data_days=16, minutes=24),
     Story("fifteen data days, one day left", started_days_ago=28, data_days=15, minutes=12),
-    Story("silent for five days", started_days_ago=22, data_days=13, silent_days=5, contact=False, minutes=6),
+    Story("silent for five days", started_days_ago=22, data_days=15, silent_days=5, contact=False, minutes=6),
     Story("pain rose", started_days_ago=20, data_days=17, pain_jump=True, minutes=14),
     Story("more than forty minutes of management", started_days_ago=25, data_days=18, minutes=43),
 )
-SHARE_OF_DAYS = (0.85, 0.7, 0.55, 0.9)
+
+
+@dataclass(frozen=True, slots=True)
+class Habit:
+    """How regularly somebody trains: the share of days, and the share of those on which the whole plan is done."""
+
+    days: float
+    whole: float
+    text: str = "trains regularly"
+
+
+HABIT_OF_A_STORY = Habit(1.0, 0.85)
+HABITS = (
+    Habit(0.95, 0.95), Habit(0.8, 0.85), Habit(0.4, 0.7, "struggles"), Habit(0.9, 0.9),
+    Habit(0.75, 0.8), Habit(0.85, 0.9), Habit(0.7, 0.85),
+)  # fmt: skip
+REST = timedelta(minutes=12)  # from the beginning of an exercise to that of the next
 
 
 def cohort(
@@ -125,21 +145,22 @@ def _patient(number: int, today: date, days: int, rng: random.Random, now: datet
     if number >= len(NAMES):
         family = f"{family} {number // len(NAMES) + 1}"
     zone = ZONES[number % len(ZONES)]
-    placement, plan = PLANS[number % len(PLANS)]
+    placements, plan = PLANS[number % len(PLANS)]
     story = STORIES[number] if number < len(STORIES) else None
+    habit = HABIT_OF_A_STORY if story else HABITS[(number - len(STORIES)) % len(HABITS)]
     started_ago = min(story.started_days_ago, days) if story else days
     started = today - timedelta(days=started_ago)
-    training = _training_days(story, started_ago, rng)
-    sessions = _sessions(today, training, plan, zone, rng, now)
+    training = _training_days(story, habit, started_ago, rng)
+    sessions = _sessions(today, training, plan, habit, zone, rng, now)
     return PatientStory(
         number=number,
         given=given,
         family=family,
         born=date(born_year, rng.randint(1, 12), rng.randint(1, 28)),
         zone=zone,
-        story=story.text if story else "trains regularly" if number % 2 else "trains now and then",
+        story=story.text if story else habit.text,
         started=started,
-        placement=placement,
+        placements=placements,
         plan=plan,
         sessions=sessions,
         pain=_pain(sessions, rng, jump=story is not None and story.pain_jump),
@@ -149,11 +170,10 @@ def _patient(number: int, today: date, days: int, rng: random.Random, now: datet
     )
 
 
-def _training_days(story: Story | None, started_ago: int, rng: random.Random) -> list[int]:
+def _training_days(story: Story | None, habit: Habit, started_ago: int, rng: random.Random) -> list[int]:
     """Days ago with training, oldest first. The episode's first day is one: it opens the window."""
     if story is None:
-        share = rng.choice(SHARE_OF_DAYS)
-        return [ago for ago in range(started_ago, 0, -1) if ago == started_ago or rng.random() < share]
+        return [ago for ago in range(started_ago, 0, -1) if ago == started_ago or rng.random() < habit.days]
     last = max(1, story.silent_days)
     if started_ago < last:
         return []
@@ -165,23 +185,26 @@ def _training_days(story: Story | None, started_ago: int, rng: random.Random) ->
 
 
 def _sessions(
-    today: date, training: list[int], plan: tuple[Dose, ...], zone: str, rng: random.Random, now: datetime
-) -> tuple[Session, ...]:
+    today: date, training: list[int], plan: tuple[Dose, ...], habit: Habit, zone: str, rng: random.Random,
+    now: datetime,
+) -> tuple[Session, ...]:  # fmt: skip
     sessions = []
-    for turn, ago in enumerate(training):
-        dose = plan[turn % len(plan)]
+    for ago in training:
         start = datetime.combine(
             today - timedelta(days=ago), time(rng.randint(8, 18), rng.randint(0, 59)), ZoneInfo(zone)
         )
-        if start + timedelta(minutes=10) < now:
-            sessions.append(Session(start, dose.exercise, dose.sets * dose.repetitions))
+        done = plan if rng.random() < habit.whole else plan[:-1]
+        for turn, dose in enumerate(done):
+            begins = start + turn * REST
+            if begins + REST < now:
+                sessions.append(Session(begins, dose.exercise, dose.sets * dose.repetitions))
     return tuple(sessions)
 
 
 def _pain(sessions: tuple[Session, ...], rng: random.Random, *, jump: bool) -> tuple[Pain, ...]:
-    reports = [
-        Pain(session.starts_at + timedelta(minutes=6), rng.choice((2, 2, 3, 3, 4))) for session in sessions
-    ]
+    """One report a day, after its last exercise."""
+    last = {session.starts_at.date(): session.starts_at for session in sessions}
+    reports = [Pain(at + REST, rng.choice((2, 2, 3, 3, 4))) for at in last.values()]
     if jump and reports:
         reports[-1] = Pain(reports[-1].at, 8)
     return tuple(reports)

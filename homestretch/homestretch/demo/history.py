@@ -31,6 +31,9 @@ CHANNELS = tuple(
 )
 
 
+Quantised = np.ndarray[tuple[int, int], np.dtype[np.int16]]
+
+
 def newest_first(stories: tuple[PatientStory, ...]) -> list[tuple[int, int, Session]]:
     """(patient's number, session's number of that patient, session), latest first: it is looked at first."""
     every = [
@@ -48,20 +51,29 @@ def entries(
     """
     effort = body_history.course(number, of, seed)
     motion = body_history.session(
-        session.exercise, session.repetitions, RATE_HZ, seed, placements=(home.placement,), effort=effort
+        session.exercise, session.repetitions, RATE_HZ, seed, placements=tuple(home.sensors), effort=effort
     )
-    samples = motion.recording.sensors[home.placement]
-    values = _quantise(samples)
     start = session.starts_at.astimezone(UTC)
-    stream = chunk.stream_id(home.sensor, "imu")
+    for placement, sensor in home.sensors.items():
+        values = _quantise(motion.recording.sensors[placement])
+        for sealed in _chunks(clinic.tenant, sensor, number, values, start):
+            yield Entry(str(sealed.key), wire.CHUNK, chunk.encode(sealed))
+    manifest = _manifest(clinic, home, number, session, start, len(motion.t))
+    yield Entry(manifest.key, wire.MANIFEST, manifest.to_json())
+
+
+def _chunks(
+    tenant: UUID, sensor: UUID, boot: int, values: Quantised, start: datetime
+) -> Iterator[chunk.Chunk]:
+    stream = chunk.stream_id(sensor, "imu")
     step = round(RATE_HZ * CHUNK_S)
     for first in range(0, len(values), step):
         part = values[first : first + step]
         begins_us = round((start.timestamp() + first / RATE_HZ) * 1e6)
-        sealed = chunk.Chunk(
-            tenant=clinic.tenant,
+        yield chunk.Chunk(
+            tenant=tenant,
             stream=stream,
-            boot=number,
+            boot=boot,
             first=first,
             n=len(part),
             t_key=begins_us,
@@ -72,12 +84,9 @@ def entries(
             uncertainty_us=20_000,
             values=part,
         )
-        yield Entry(str(sealed.key), wire.CHUNK, chunk.encode(sealed))
-    manifest = _manifest(clinic, home, number, session, start, len(values), stream)
-    yield Entry(manifest.key, wire.MANIFEST, manifest.to_json())
 
 
-def _quantise(samples: SensorRecording) -> np.ndarray[tuple[int, int], np.dtype[np.int16]]:
+def _quantise(samples: SensorRecording) -> Quantised:
     """(n, 6) int16 as a sensor of 16 g and 2000 deg/s would send it."""
     if samples.gyr is None:
         raise ValueError("the body model's sensors have a gyroscope")
@@ -86,7 +95,7 @@ def _quantise(samples: SensorRecording) -> np.ndarray[tuple[int, int], np.dtype[
 
 
 def _manifest(
-    clinic: DemoClinic, home: Home, number: int, session: Session, start: datetime, n: int, stream: UUID
+    clinic: DemoClinic, home: Home, number: int, session: Session, start: datetime, n: int
 ) -> wire.Manifest:
     return wire.Manifest(
         tenant=clinic.tenant,
@@ -97,15 +106,16 @@ def _manifest(
         opened_at=start,
         closed_at=start + timedelta(seconds=n / RATE_HZ),
         closed_by="stop",
-        streams=(
+        streams=tuple(
             wire.ManifestStream(
-                sensor=home.sensor,
-                stream=stream,
+                sensor=sensor,
+                stream=chunk.stream_id(sensor, "imu"),
                 name="imu",
-                placement=home.placement,
+                placement=placement,
                 boot=number,
                 first=0,
                 last=n - 1,
-            ),
+            )
+            for placement, sensor in home.sensors.items()
         ),
     )

@@ -1,10 +1,11 @@
-"""A patient's home in the demo: a simulated wearable on a virtual radio, and the gateway that reads it."""
+"""A patient's home in the demo: simulated wearables on a virtual radio, and the gateway that reads them."""
 
 from __future__ import annotations
 
 import json
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -16,24 +17,23 @@ from rtm_server import mqtt
 from rtm_server.embedded_broker import free_port
 from rtm_signal import wire
 
+NAME = "Demo"  # what the simulated sensors advertise; with several, the placement is appended
 QUIET_S = 3.0  # no live message for so long: the count has come to rest
 SETTLE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Wearing:
-    """Whose sensor, on which gateway, and what the sensor will feel."""
+    """Whose sensors (by placement), on which gateway, and the file of what they will feel."""
 
     tenant: UUID
     gateway: UUID
-    sensor: UUID
-    placement: str
+    sensors: Mapping[str, UUID]
     recording: Path
-    exercise: str
 
 
 class LiveHome:
-    """One home of the demo: start the gateway and the wearable in any order. `port`: of its virtual radio."""
+    """One home of the demo: start the gateway and the wearables in any order. `port`: of its virtual radio."""
 
     def __init__(self, standing: Standing, name: str, wearing: Wearing) -> None:
         self._standing = standing
@@ -42,11 +42,12 @@ class LiveHome:
         self.port = free_port()
 
     def start_wearable(self, *, speed: float = 1.0, loop: bool = False, seed: int = 1) -> None:
-        """Put the sensor on: it advertises, and replays from the start once it is switched on."""
+        """Put the sensors on: they advertise, and replay from the start once they are switched on."""
         wearing = self._wearing
         arguments = [
             "simulate", "--wearable", "homestretch", "--recording", str(wearing.recording),
-            "--speed", str(speed), "--seed", str(seed), "--transport", f"tcp-server:127.0.0.1:{self.port}",
+            "--speed", str(speed), "--seed", str(seed), "--name", NAME,
+            "--transport", f"tcp-server:127.0.0.1:{self.port}",
         ]  # fmt: skip
         if loop:
             arguments.append("--loop")
@@ -58,7 +59,11 @@ class LiveHome:
         wearing = self._wearing
         folder = self._standing.folder / f"{self._name}-gateway"
         folder.mkdir(mode=0o700, exist_ok=True)
-        sensors = [{"sensor": str(wearing.sensor), "profile": "homestretch", "placement": wearing.placement}]
+        sensors = [
+            {"sensor": str(sensor), "profile": "homestretch", "placement": placement, "name": name}
+            for placement, sensor in wearing.sensors.items()
+            for name in (NAME if len(wearing.sensors) == 1 else f"{NAME}-{placement}",)
+        ]
         environment = {
             "RTM_TENANT": str(wearing.tenant),
             "RTM_GATEWAY": str(wearing.gateway),

@@ -9,7 +9,6 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from urllib.request import urlopen
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from homestretch.command import CommandError, say
@@ -101,15 +100,12 @@ def wait_for_pages(port: int) -> None:
 
 
 def _live_home(platform: Standing, clinic: clinics.DemoClinic, exercise: str, seed: int) -> None:
-    """The first patient's sensor, worn and moving as long as the demo runs."""
-    first: clinics.Home = clinic.homes[0]
+    """The first patient's sensors, worn and moving as long as the demo runs."""
+    first = clinic.homes[0]
     path = platform.folder / "worn.csv"
-    motion = body.exercise(exercise, repetitions=12, rate_hz=50.0, seed=seed, placements=(first.placement,))
+    motion = body.exercise(exercise, repetitions=12, rate_hz=50.0, seed=seed, placements=tuple(first.sensors))
     write_recording(path, motion.recording)
-    tenant: UUID = clinic.tenant
-    home = LiveHome(
-        platform, "home", Wearing(tenant, clinic.gateway, first.sensor, first.placement, path, exercise)
-    )
+    home = LiveHome(platform, "home", Wearing(clinic.tenant, clinic.gateway, first.sensors, path))
     home.start_wearable(loop=True, seed=seed)
     home.start_gateway()
 
