@@ -7,11 +7,12 @@ works on one grid common to all sensors, where each bridged sample is flagged an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rtm_signal.full_scale import clipped
 from rtm_signal.recording import FloatArray, Recording, RecordingError, SensorRecording
 
 BoolArray = NDArray[np.bool_]
@@ -24,8 +25,12 @@ MAX_BACK_JUMP_S = 5.0
 """Packets are reordered by less; a larger step back is a clock that started again."""
 MAX_GRID_SAMPLES = 40_000_000
 """A day at the highest rate; more is a time stamp gone astray, which would fill the memory."""
-_FLAT_SHARE = 0.01
-"""Of a gyroscope's samples on its extreme, in runs: no movement stays there, whatever the range that was set."""
+MOST_ACC, MOST_GYR, MOST_MAG = 4000.0, 100.0, 1e5
+"""m/s2, rad/s, uT that no worn sensor shows: 400 g, 5700 degrees a second, a strong magnet."""
+STRAY_SHARE = 0.01
+"""Of all samples: as few beyond that are errors of transmission, more are another unit."""
+NO_READING = 1e9
+"""In any unit: raw counts of 24 bits end at 8 million."""
 _REGULAR = 0.25
 """Share of a period by which stamps may be off and still belong to a sensor that samples regularly."""
 
@@ -110,7 +115,6 @@ def to_grid(recording: Recording, rate_hz: float | None = None) -> GriddedRecord
 
 def _clean(name: str, sensor: SensorRecording) -> _Clean:
     t = np.asarray(sensor.t, dtype=np.float64)
-    remarks: list[str] = []
     if t.size < 2:
         raise RecordingError(
             f"The sensor {name} has {t.size} sample{'s'[: t.size != 1]}; at least two are needed."
@@ -125,9 +129,10 @@ def _clean(name: str, sensor: SensorRecording) -> _Clean:
         raise RecordingError(
             f"The clock of the sensor {name} starts again at {at:.3f} s; time must not run back."
         )
-    samples = sensor
+    samples, remarks = _without_impossible(name, sensor)
     if not np.all(t[1:] > t[:-1]):
-        samples, remarks = _repaired(name, sensor, back)
+        samples, repairs = _repaired(name, samples, back)
+        remarks += repairs
         t = samples.t
     rate = _rate(t)
     if rate < MIN_RATE_HZ:
@@ -137,6 +142,34 @@ def _clean(name: str, sensor: SensorRecording) -> _Clean:
         )
     index, start, rate = _regular(t, rate)
     return _Clean(samples, rate, index, start, tuple(remarks))
+
+
+def _without_impossible(name: str, sensor: SensorRecording) -> tuple[SensorRecording, list[str]]:
+    """Values that no sensor can have read as missing ones, and what was done."""
+    channels = {"acc": (sensor.acc, MOST_ACC), "gyr": (sensor.gyr, MOST_GYR), "mag": (sensor.mag, MOST_MAG)}
+    found: dict[str, FloatArray] = {}
+    left_out = np.zeros(len(sensor.t), dtype=bool)
+    for channel, (values, most) in channels.items():
+        if values is None or (-most <= values.min() and values.max() <= most):  # false where one is missing
+            continue
+        size = np.abs(values)
+        beyond = np.any(size > most, axis=1)
+        if np.mean(beyond) > STRAY_SHARE:  # a wrong unit, which `units_check` names
+            beyond = np.any(size > NO_READING, axis=1)
+        if beyond.any():
+            found[channel] = np.where(beyond[:, None], np.nan, values)
+            left_out |= beyond & _all_finite(size)
+    count = int(left_out.sum())
+    said = "1 sample was" if count == 1 else f"{count} samples were"
+    remark = f"{name}: {said} left out, with values that no sensor can show."
+    return replace(sensor, **found) if found else sensor, [remark] * bool(count)
+
+
+def _all_finite(values: FloatArray) -> BoolArray:
+    """(n,) rows of values (n, 3) without a missing one."""
+    if np.isfinite(values.min()) and np.isfinite(values.max()):
+        return np.ones(len(values), dtype=bool)
+    return np.asarray(np.isfinite(values).all(axis=1))
 
 
 def _repaired(name: str, sensor: SensorRecording, back: FloatArray) -> tuple[SensorRecording, list[str]]:
@@ -213,18 +246,20 @@ def _place(name: str, one: _Clean, t: FloatArray, step: float) -> tuple[GriddedS
         if channel is None:
             channels.append(None)
             continue
-        there = np.isfinite(channel @ np.ones(3))  # much faster than all(axis=1)
+        there = _all_finite(channel)
         if there.sum() < 2:
-            raise RecordingError(f"The sensor {name} has fewer than two samples without a missing value.")
+            raise RecordingError(
+                f"The sensor {name} has fewer than two samples without a missing value or an impossible one."
+            )
         known = source[there]
         channels.append(_resample(known, channel[there], t, step))
         if least == np.inf:  # a magnetometer may be slower, and its gaps cost nothing
             continue
         if not (known.size == t.size and np.abs(known - t).max() < 0.05 * step):
             gap |= _far_from(known, t, step, 1.0 / one.rate_hz)
-        clipped = _clipped(channel[there], least, flat)
-        if clipped.any():
-            saturated |= _far_from_not(known[clipped], t, step)
+        at = clipped(channel[there], least, flat)
+        if at.any():
+            saturated |= _far_from_not(known[at], t, step)
     acc, gyr, mag = channels
     if acc is None:  # cannot be: a recording's accelerometer is never None
         raise RecordingError(f"The sensor {name} has no accelerometer.")
@@ -269,25 +304,3 @@ def _far_from_not(moments: FloatArray, t: FloatArray, step: float) -> BoolArray:
     at = np.round((moments - t[0]) / step).astype(np.int64)
     marked[np.clip(at, 0, t.size - 1)] = True
     return marked
-
-
-def _clipped(values: FloatArray, least: float, flat: float) -> BoolArray:
-    """(m,) samples at full scale: a channel stays exactly at its extreme, above `least`, for two samples.
-
-    A smaller extreme, above `flat`, counts where a hundredth of all samples lie on it (`_FLAT_SHARE`).
-    """
-    low, high = (np.array([extremum(column) for column in values.T]) for extremum in (np.min, np.max))
-    extreme = np.maximum(-low, high)
-    if not (extreme > flat).any():
-        return np.zeros(values.shape[0], dtype=bool)
-    at = (np.abs(values) >= extreme * (1 - 1e-6)) & (extreme > flat)
-    if max(np.count_nonzero(column) for column in at.T) < 3:
-        return np.zeros(values.shape[0], dtype=bool)
-    pair = at[1:] & at[:-1] & (np.sign(values[1:]) == np.sign(values[:-1]))
-    run = np.zeros_like(at)
-    run[1:] |= pair
-    run[:-1] |= pair
-    count = run.sum(axis=0)
-    flat_enough = (count >= max(10.0, _FLAT_SHARE * len(values))) & (count < len(values) / 2)
-    told = (count >= 3) & ((extreme > least) | flat_enough)
-    return np.asarray((run & told).any(axis=1))

@@ -108,6 +108,28 @@ def test_packets_with_one_stamp_each_are_spread() -> None:
     assert "spread" in grid.remarks[0]
 
 
+@pytest.mark.parametrize("stray", [np.inf, -1e308, 1e20, 1e5])
+@pytest.mark.parametrize("channel", ["acc", "gyr"])
+def test_a_value_that_no_sensor_can_show_is_a_missing_one(stray: float, channel: str) -> None:
+    t = np.arange(1000) / RATE
+    values = {"acc": smooth(t), "gyr": smooth(t) / 10}
+    values[channel][300, 1] = stray
+    grid = to_grid(Recording({"wrist": SensorRecording(t, values["acc"], values["gyr"])}))
+    np.testing.assert_array_equal(np.flatnonzero(grid.sensors["wrist"].gap), [300])
+    assert np.isfinite(stray) == any("1 sample was left out" in remark for remark in grid.remarks)
+
+
+def test_a_sensor_that_shows_nothing_possible_is_refused() -> None:
+    t = np.arange(1000) / RATE
+    with pytest.raises(RecordingError, match="impossible"):
+        to_grid(wrist(t, smooth(t) * 1e300))
+
+
+def test_raw_counts_are_left_to_the_judge_of_units() -> None:
+    t = np.arange(1000) / RATE
+    assert not to_grid(wrist(t, smooth(t) * 2048 / 9.81)).remarks
+
+
 def test_full_scale_is_flagged_and_a_plain_extreme_is_not() -> None:
     t = np.arange(1000) / RATE
     acc = smooth(t)
