@@ -78,6 +78,7 @@ class Gateway:
             limit_bytes=settings.outbox_limit_mb * _MEGABYTE,
             on_event=_log_outbox,
         )
+        self._assigned = Assignment.of(settings, self.outbox.recall(assignment.STATE))
         life = RecordingLife(
             settings.tenant, settings.gateway, self.outbox.recall("life"), now_s=time.monotonic()
         )
@@ -87,14 +88,12 @@ class Gateway:
             self.outbox,
             sealer,
             life,
-            exercise=settings.exercise,
+            exercise=self._assigned.exercise,
             open_on_motion=settings.open_on_motion,
             on_stored=self._stored,
             on_life=self._changed,
         )
-        self._assigned = Assignment.of(settings, self.outbox.recall(assignment.STATE))
         self._assigning = asyncio.Lock()
-        self.recorder.default_exercise = self._assigned.exercise
         house = House(self._radio, self.recorder, self.outbox, self._wall, self._on_block, self._on_event)
         self._sensors = Sensors(house, self._assigned.sensors)
         self._commands = Commands(self.recorder, self._sensors, assign=self._assign, keep=self._keep)
@@ -203,7 +202,6 @@ class Gateway:
             if not await asyncio.to_thread(self.outbox.put, [], kept):
                 raise ValueError("the assignment could not be stored; nothing was changed")
             self._assigned = wanted
-            self.recorder.default_exercise = wanted.exercise
             self._warnings.assign(wanted.sensors)
             await self._sensors.assign(wanted.sensors)
         _log.info("the clinic has assigned %d sensors", len(wanted.sensors))

@@ -22,7 +22,6 @@ STATE: Final = "assignment"
 _WHO: Final = frozenset({"profile", "address", "name"})
 """What makes a sensor another device: a serial number seen before belongs to the old one."""
 _KNOWN: Final = frozenset({"sensor", "placement", "serial", "exercise"}) | _WHO
-_EXERCISE_LENGTH: Final = 64
 
 
 class AssignmentError(ValueError):
@@ -31,7 +30,7 @@ class AssignmentError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """The sensors of this home, and the exercise of recordings for which nobody names one."""
+    """The sensors of this home, and the exercise of recordings for which neither Start nor a sensor names one."""
 
     sensors: tuple[SensorSettings, ...]
     exercise: str | None = None
@@ -55,12 +54,12 @@ class Assignment:
     def changed(self, command: Mapping[str, Any]) -> Assignment:
         """With one sensor added, worn elsewhere, or (placement null) removed. Raises AssignmentError.
 
-        What the command does not name stays. An exercise of null means none.
+        What the command does not name stays. An exercise of null means none of its own: the gateway's is used.
         """
         unknown = sorted(command.keys() - _KNOWN)
         if unknown:
             raise AssignmentError(f"the assignment carries a field that is not known: {unknown[0][:40]}")
-        fields = {key: command[key] for key in command.keys() - {"exercise"}}
+        fields = dict(command)
         known = {str(each.sensor): each for each in self.sensors}
         before = known.get(str(fields.get("sensor", "")).lower())
         removed = "placement" in fields and fields["placement"] is None
@@ -76,7 +75,7 @@ class Assignment:
         what = twice(sensors)
         if what is not None:
             raise AssignmentError(f"two sensors would have the same {what}")
-        return replace(self, sensors=sensors, exercise=_exercise(command, self.exercise))
+        return replace(self, sensors=sensors)
 
 
 def _merged(before: SensorSettings | None, fields: Mapping[str, Any]) -> SensorSettings:
@@ -92,13 +91,14 @@ def _merged(before: SensorSettings | None, fields: Mapping[str, Any]) -> SensorS
         raise AssignmentError("the assignment is not usable") from error
 
 
-def _exercise(command: Mapping[str, Any], before: str | None) -> str | None:
-    exercise = command.get("exercise", before)
-    if exercise is None or (isinstance(exercise, str) and 0 < len(exercise) <= _EXERCISE_LENGTH):
-        return exercise
-    raise AssignmentError("the assignment's exercise is not the id of one")
-
-
 def _digest(settings: GatewaySettings) -> str:
-    said = [[each.model_dump(mode="json") for each in settings.sensors], settings.exercise]
+    """An exercise of its own that a sensor does not have is left out: an earlier release knew of none."""
+    sensors = [each.model_dump(mode="json") for each in settings.sensors]
+    said = [
+        [
+            {key: value for key, value in each.items() if (key, value) != ("exercise", None)}
+            for each in sensors
+        ],
+        settings.exercise,
+    ]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -27,7 +27,7 @@ class Commands:
         self._keep = keep
         self._do: dict[str, Callable[[Mapping[str, Any]], object]] = {
             "start": self._start,
-            "stop": lambda _: recorder.close("stop"),
+            "stop": self._stop,
             "calibrate": self._calibrate,
             "assign": lambda arguments: keep(self._assign(arguments)),
             "blink": self._blink,
@@ -51,6 +51,11 @@ class Commands:
             recording=recording,
             calibration=calibration,
         )
+
+    def _stop(self, arguments: Mapping[str, Any]) -> None:
+        recording = _id(arguments.get("recording"))
+        if recording is None or recording == self._recorder.recording:
+            self._recorder.close("stop")  # another's stop came late: what is open now was begun since
 
     def _calibrate(self, arguments: Mapping[str, Any]) -> None:
         if not _text(arguments.get("exercise")):

@@ -59,14 +59,15 @@ class _Stream:
 class _Sensor:
     placement: str
     has_flash: bool
+    exercise: str | None
 
 
 class Recorder:
     """The samples of all sensors of a gateway.
 
-    exercise: of recordings for which nobody names one (`default_exercise`). open_on_motion: movement alone opens a
-    recording. on_stored(sensor, boot, up_to): everything of a boot below `up_to` is safe. on_life: a recording was
-    opened or closed. Both are called in the event loop.
+    exercise: of recordings for which neither Start nor the sensor that opens them names one. open_on_motion:
+    movement alone opens a recording. on_stored(sensor, boot, up_to): everything of a boot below `up_to` is safe.
+    on_life: a recording was opened or closed. Both are called in the event loop.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Recorder:
         self._outbox = outbox
         self._sealer = sealer
         self._life = life
-        self.default_exercise = exercise
+        self._exercise = exercise
         self._open_on_motion = open_on_motion
         self._on_stored = on_stored
         self._on_life = on_life
@@ -106,19 +107,28 @@ class Recorder:
 
     # --- what happens ------------------------------------------------------------------------------------
 
-    def add_sensor(self, sensor: UUID, placement: str, *, has_flash: bool, has_files: bool = False) -> None:
+    def add_sensor(
+        self,
+        sensor: UUID,
+        placement: str,
+        *,
+        has_flash: bool,
+        has_files: bool = False,
+        exercise: str | None = None,
+    ) -> None:
         """A sensor of this gateway; which of its samples are stored is known from the outbox."""
-        self._sensors[sensor] = _Sensor(placement, has_flash)
+        self._sensors[sensor] = _Sensor(placement, has_flash, exercise)
         self._spans.load(sensor, self._outbox.recall(f"kept:{sensor}"))
         if has_files:
             self._files.add_sensor(sensor)
         self.left(sensor)
 
-    def place(self, sensor: UUID, placement: str) -> None:
-        """The sensor is worn elsewhere from now on: a recording in which it takes part ends here."""
-        if placement != self._sensors[sensor].placement:
+    def place(self, sensor: UUID, placement: str, exercise: str | None) -> None:
+        """From now on worn here, for this. A recording in which the sensor takes part ends if it is worn elsewhere."""
+        known = self._sensors[sensor]
+        if placement != known.placement:
             self._end_with(sensor)
-            self._sensors[sensor] = replace(self._sensors[sensor], placement=placement)
+        self._sensors[sensor] = replace(known, placement=placement, exercise=exercise)
 
     def remove_sensor(self, sensor: UUID) -> None:
         """The sensor is not of this home any more; its link has ended."""
@@ -155,7 +165,7 @@ class Recorder:
             return
         flash = bool(block.flags & Flag.FLASH)
         if not flash:
-            self._watch_motion(stream, block)
+            self._watch_motion(key.sensor, stream, block)
         elif stream.memory_motion.feed(block):
             self._life.moved(time.monotonic())
         if self._life.recording is None:
@@ -163,7 +173,7 @@ class Recorder:
                 self._keep_in_ring(key, stream, block)
                 return
             if not self._life.was_recorded(key, block.first, block.first + len(block.values)):
-                self.open("memory")
+                self.open("memory", sensor=sensor)
         self._record(key, stream, block, self._add)
 
     def open(
@@ -173,17 +183,20 @@ class Recorder:
         exercise: str | None = None,
         recording: UUID | None = None,
         calibration: bool = False,
+        sensor: UUID | None = None,
     ) -> UUID:
-        """Open a recording, with what was seen in the last seconds.
+        """Open a recording, with what was seen in the last seconds. sensor: the one that opens it.
 
-        An open one goes on, unless it is of the past, or one of the two is a calibration, which stands alone.
+        An open one goes on, unless it is of the past, another name is wished, or one of the two is a calibration:
+        whoever names a recording looks for it under that name, and it is of the exercise that is named with it.
         """
         if by != "memory" and self._life.opened_by == "memory":
             self.close("idle")
-        if (calibration or self._life.is_calibration) and self._life.recording != recording:
+        named = calibration or self._life.is_calibration or recording is not None
+        if named and self._life.recording != recording:
             self.close("stop")
         was_open = self._life.recording is not None
-        exercise = exercise or (None if was_open else self.default_exercise)
+        exercise = exercise or (None if was_open else self._exercise_of(sensor))
         opened = self._life.open(
             by,
             datetime.now(UTC),
@@ -338,7 +351,12 @@ class Recorder:
 
     # --- inside ------------------------------------------------------------------------------------------
 
-    def _watch_motion(self, stream: _Stream, block: SampleBlock) -> None:
+    def _exercise_of(self, sensor: UUID | None) -> str | None:
+        """What a recording is of when its opening names nothing."""
+        known = None if sensor is None else self._sensors[sensor].exercise
+        return known or self._exercise
+
+    def _watch_motion(self, sensor: UUID, stream: _Stream, block: SampleBlock) -> None:
         if not stream.motion.feed(block):
             return
         now = time.monotonic()
@@ -348,7 +366,7 @@ class Recorder:
         self._life.moved(now)
         may_open = self._open_on_motion and not self._rest_first and self._life.recording is None
         if may_open and stream.motion.moving:
-            self.open("motion")
+            self.open("motion", sensor=sensor)
 
     def _keep_in_ring(self, key: StreamKey, stream: _Stream, block: SampleBlock) -> None:
         stream.ring.append(block)

@@ -159,6 +159,7 @@ class Sensor:
             settings.placement,
             has_flash=self._driver.has_flash,
             has_files=self._driver.has_files,
+            exercise=settings.exercise,
         )
 
     @property
@@ -219,13 +220,13 @@ class Sensor:
             await self._link.stop()
 
     def is_same_device(self, settings: SensorSettings) -> bool:
-        """Whether these settings mean this sensor, worn anywhere."""
-        return settings.model_copy(update={"placement": self.settings.placement}) == self.settings
+        """Whether these settings mean this sensor, worn anywhere and for anything."""
+        worn = {"placement": self.settings.placement, "exercise": self.settings.exercise}
+        return settings.model_copy(update=worn) == self.settings
 
     def wear(self, settings: SensorSettings) -> None:
-        """It is worn elsewhere from now on, or where it was."""
-        if settings.placement != self.settings.placement:
-            self._house.recorder.place(settings.sensor, settings.placement)
+        """It is worn elsewhere or for something else from now on, or as it was."""
+        self._house.recorder.place(settings.sensor, settings.placement, settings.exercise)
         self.settings = settings
 
     def clock_of(self, boot: int) -> ClockFit | None:
@@ -254,7 +255,7 @@ class Sensor:
         if reply is None or (reply.kind, reply.ref) != _SHORT_PRESS.get(self.settings.profile):
             return
         if self._house.recorder.recording is None:
-            self._house.recorder.open("button")
+            self._house.recorder.open("button", sensor=self.settings.sensor)
         else:
             self._house.recorder.close("stop")
 

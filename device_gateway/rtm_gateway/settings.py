@@ -27,7 +27,8 @@ class SensorSettings(BaseModel):
 
     sensor: its id on the server. address: Bluetooth address; or name: what it advertises. profile: the
     driver (`homestretch`, `polar-pmd`, ...). placement: where it is worn. serial: bound identity; another
-    sensor at this address is refused.
+    sensor at this address is refused. exercise: of recordings that this sensor opens (its button, movement, its
+    memory); None: the gateway's.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,6 +39,7 @@ class SensorSettings(BaseModel):
     address: str | None = None
     name: str | None = None
     serial: str | None = None
+    exercise: str | None = Field(default=None, min_length=1, max_length=64)
 
 
 def twice(sensors: Sequence[SensorSettings]) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -34,9 +36,12 @@ def test_a_sensor_goes_to_another_place_and_keeps_who_it_is() -> None:
 
 def test_the_exercise_changes_with_it_or_alone() -> None:
     both = HOME.changed({"sensor": str(ONE), "placement": "right_thigh", "exercise": "bridge"})
-    assert both.exercise == "bridge"
-    alone = HOME.changed({"sensor": str(ONE), "exercise": None})
-    assert (alone.sensors, alone.exercise) == (HOME.sensors, None)
+    assert [each.exercise for each in both.sensors] == ["bridge", None], (
+        "the other sensor may be somebody else's"
+    )
+    assert both.exercise == "squat", "the gateway's own, where a sensor has none"
+    alone = both.changed({"sensor": str(ONE), "exercise": None})
+    assert [each.exercise for each in alone.sensors] == [None, None]
 
 
 def test_a_new_sensor_is_added_and_an_old_one_removed() -> None:
@@ -99,6 +104,17 @@ def test_warnings_of_a_sensor_that_goes_end_with_it(tmp_path: Path) -> None:
     warnings.assign((SHANK,))
     assert [each["sensor"] for each in warnings.current()] == [str(TWO)]
     outbox.close()
+
+
+def test_what_an_earlier_release_kept_still_holds() -> None:
+    """It kept one exercise of the gateway, and its digest knew no exercise of a sensor."""
+    own = settings(THIGH, SHANK)
+    kept = HOME.changed({"sensor": str(ONE), "placement": "right_thigh"})
+    said = [[each.model_dump(mode="json", exclude={"exercise"}) for each in own.sensors], own.exercise]
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    sensors = [each.model_dump(mode="json", exclude_none=True) for each in kept.sensors]
+    state = json.dumps({"settings": digest, "sensors": sensors, "exercise": "bridge"}).encode()
+    assert Assignment.of(own, state) == Assignment(kept.sensors, "bridge")
 
 
 def test_it_holds_over_a_restart_until_the_settings_name_other_sensors() -> None:

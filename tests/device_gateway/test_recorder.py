@@ -120,6 +120,38 @@ def test_without_a_recording_nothing_is_stored_but_the_last_seconds_are_at_hand(
     assert indices(stored(outbox)[0]) == list(range(2500, 3100))
 
 
+def test_a_start_that_names_a_recording_is_not_lost_in_the_one_that_movement_opened(
+    make: MakeRecorder, outbox: Outbox
+) -> None:
+    """The page looks for its set under the name it gave, of the exercise it named."""
+    recorder = make(exercise="squat")
+    feed(recorder, 0, 2000)
+    feed(recorder, 2000, 2400, moving=True)
+    found = recorder.recording
+    assert recorder.exercise == "squat"
+    assert recorder.open("start", exercise="bridge", recording=RECORDING) == RECORDING
+    assert recorder.open("start", exercise="squat", recording=RECORDING) == RECORDING, (
+        "sent twice: it goes on"
+    )
+    assert recorder.open("button") == RECORDING
+    feed(recorder, 2400, 3000, moving=True)
+    recorder.close("stop")
+    asyncio.run(recorder.store())
+    told = {each.recording: each.exercise for each in stored(outbox)[1]}
+    assert told == {found: "squat", RECORDING: "bridge"}
+
+
+def test_movement_begins_what_the_sensor_that_moves_is_worn_for(make: MakeRecorder) -> None:
+    recorder = make(exercise="squat")
+    recorder.place(SENSOR, "wrist", "biceps_curl")
+    feed(recorder, 0, 2000)
+    feed(recorder, 2000, 2400, moving=True)
+    assert recorder.exercise == "biceps_curl"
+    recorder.close("stop")
+    recorder.open("start")
+    assert recorder.exercise == "squat", "nobody named anything: the gateway's own"
+
+
 def test_movement_opens_a_recording_before_it_began(make: MakeRecorder, outbox: Outbox) -> None:
     recorder = make()
     feed(recorder, 0, 2000)

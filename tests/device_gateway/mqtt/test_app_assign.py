@@ -66,20 +66,26 @@ def test_a_sensor_worn_elsewhere_ends_the_recording_and_the_next_one_knows_its_p
                 await kit.eventually(lambda: FIRST in manifests(server))
                 await kit.eventually(lambda: placements(server) == {str(ONE): "left_thigh"})
                 assert sensor.streaming, "the link goes on"
-                await command(server, "start", recording=str(SECOND))
+                await command(server, "start", recording=str(SECOND), exercise="bridge")
                 await kit.eventually(lambda: gateway.recorder.recording == SECOND)
                 await sensor.sample(100)
                 await kit.eventually(lambda: gateway._status()["sensors"][0]["samples"] == 200)
-                await command(server, "stop")
+                await command(server, "stop", recording=str(FIRST))  # another's, late
+                await command(server, "stop", recording=str(SECOND))
                 await kit.eventually(lambda: SECOND in manifests(server))
             async with kit.running(settings) as again:  # the settings still say wrist
                 assert again._status()["sensors"][0]["placement"] == "left_thigh"
-                assert again.recorder.default_exercise == "squat"
+                assert again.recorder.open("button", sensor=ONE) != SECOND
+                assert again.recorder.exercise == "squat", "what this sensor opens by itself"
 
     asyncio.run(scenario())
     first, second = manifests(server)[FIRST], manifests(server)[SECOND]
     assert (first.closed_by, first.exercise, first.streams[0].placement) == ("removal", None, "wrist")
-    assert (second.closed_by, second.exercise, second.streams[0].placement) == ("stop", "squat", "left_thigh")
+    assert (second.closed_by, second.exercise, second.streams[0].placement) == (
+        "stop",
+        "bridge",
+        "left_thigh",
+    )
     assert not second.calibration
 
 
