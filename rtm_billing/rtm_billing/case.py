@@ -144,7 +144,7 @@ class SentClaim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     code: Code
     service_date: date
-    claim_id: str
+    claim_id: Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

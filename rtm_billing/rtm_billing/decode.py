@@ -114,7 +114,8 @@ def _check_rest(case: Case) -> None:
             _check_minutes(f"{field}.services[{number}]", service)
     for index, spend in enumerate(case.therapy_spend):
         _year(f"therapy_spend[{index}].on", spend.on)
-        if not spend.amount.is_finite() or abs(spend.amount) > MOST_DOLLARS:
+        # compared, never computed with: abs() of 1E+999999999 overflows
+        if not spend.amount.is_finite() or not -MOST_DOLLARS <= spend.amount <= MOST_DOLLARS:
             shown = str(spend.amount)[:40]
             raise CaseError(f"therapy_spend[{index}].amount: {shown} is not an amount in decimal digits")
     for index, other in enumerate(case.other_services):

@@ -28,6 +28,7 @@ _UNKNOWN = re.compile(r"unknown field `(.*)`$", re.DOTALL)
 _ABSENT = re.compile(r"missing required field `(.*)`$")
 _EXPECTED = re.compile(r"Expected `([^`]*?)(?: \| null)?`")
 _PATTERNS = (
+    ("of length >= 1", "a name (it is empty)"),
     ("matching regex", "a procedure code (five characters)"),
     ("datetime", _WORDS["datetime"]),
     ("encoded date", _WORDS["date"]),

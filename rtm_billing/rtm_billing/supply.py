@@ -67,7 +67,7 @@ def supply_outcome(window: Period, counted_days: Sequence[date], ctx: Context) -
     if rule is not None and ctx.settings.text("supply_date", window.last) == "threshold":
         service_date = _threshold_day(rule, days, ctx)
     if rule is None or service_date is None:
-        return Outcome("supply", window, missing=_missing(window, count, ctx)) if closed else None
+        return Outcome("supply", window, missing=_missing(window, days, ctx)) if closed else None
     line = Candidate(
         code=rule.code,
         units=1,
@@ -108,21 +108,23 @@ def _threshold_day(rule: Rule, days: Sequence[date], ctx: Context) -> date | Non
     return None
 
 
-def _missing(window: Period, count: int, ctx: Context) -> list[Missing]:
+def _missing(window: Period, days: Sequence[date], ctx: Context) -> list[Missing]:
     organ = ctx.case.episode.organ_system
     rules = ctx.profile.rules("supply", organ, window.last)
     if not rules:
         code = next(rule.code for rule in RULES if rule.organ_system == organ and rule.low == 16)
         return [Missing(code, window, f"{code} did not exist on {window.last}")]
-    return [
-        Missing(
-            rule.code,
-            window,
-            f"{count} of {counted(rule.low, 'data day')}; the window ended on {window.last}, "
-            f"so it can no longer be reached",
+    return [Missing(rule.code, window, _why_not(rule, window, days)) for rule in rules]
+
+
+def _why_not(rule: Rule, window: Period, days: Sequence[date]) -> str:
+    if len(days) < rule.low:
+        return (
+            f"{len(days)} of {counted(rule.low, 'data day')}; the window ended on {window.last}, "
+            f"so it can no longer be reached"
         )
-        for rule in rules
-    ]
+    # dated by its threshold: enough days, but none on which the code existed
+    return f"the last of its {counted(len(days), 'data day')} was {days[-1]}, when {rule.code} did not exist"
 
 
 def no_window(days: Days, ctx: Context) -> Outcome | None:

@@ -172,6 +172,12 @@ BAD: list[tuple[Path, Any, str]] = [
         "abc",
         "therapy_spend[0].amount: 'abc' is not an amount in decimal digits",
     ),
+    (
+        ("therapy_spend", 0, "amount"),
+        "-1e999999999",  # too large to be computed with
+        "therapy_spend[0].amount: -1E+999999999 is not an amount in decimal digits",
+    ),
+    (("claims_sent", 0, "claim_id"), "", "claims_sent[0].claim_id: '' is not a name (it is empty)"),
     (("other_services", 0, "code"), None, "other_services[0].code: is missing"),
     (("other_services", 0, "kind"), "x", "other_services[0].kind: 'x' is not one of code, global_surgery"),
     (("claims_sent", 0, "code"), "x", "claims_sent[0].code: 'x' is not a procedure code (five characters)"),

@@ -127,7 +127,15 @@ CASES = (
             as_of="2026-01-19",
             settings={"supply_date": "threshold"},
         ),
-        {"lines": [], "not_billable": [{"code": "98985"}]},
+        {
+            "lines": [],
+            "not_billable": [
+                {
+                    "code": "98985",
+                    "why": "the last of its 5 data days was 2025-12-24, when 98985 did not exist",
+                }
+            ],
+        },
     ),
     Worked(
         "straddle-payer-2025",
