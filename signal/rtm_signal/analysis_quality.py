@@ -22,6 +22,8 @@ _FAST, _SLOW = 0.6, 1.7
 """Durations relative to the reference."""
 _IRREGULAR = 0.6
 """Correlation with the set's mean repetition."""
+_MARGIN_S = 1.0
+"""On either side of a set: more than a sample, so that the edges may be rounded."""
 
 
 def qualities(
@@ -61,6 +63,8 @@ def qualities(
 
 def _regularity(one: CountedSet, motion: Motion) -> FloatArray:
     """Correlation of each repetition with the mean of the set's others (itself alone: 1)."""
+    inside = np.searchsorted(motion.t, [one.start_s[0] - _MARGIN_S, one.end_s[-1] + _MARGIN_S])
+    motion = motion.part(int(inside[0]), int(inside[1]))
     signal = weigh(motion, one.found.movement.scale)
     at = (np.stack([one.start_s, one.end_s], axis=1) - motion.t[0]) * motion.rate_hz
     first = np.clip(np.round(at[:, 0]).astype(np.int64), 0, len(signal) - 2)

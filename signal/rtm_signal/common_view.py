@@ -34,6 +34,9 @@ FORCE_NOISE = 0.1
 """m/s2: of the joint's force between two good sensors."""
 _MOST = 30000
 """Samples of a recording from which the rotation is found: five minutes at 100 Hz, every k-th of longer ones."""
+_TOLD, _STEPS = 1e-3, 16
+"""Of the product of the sums of two singular values each, for moments of norm 1, above which the closed form is sound;
+Newton's steps that settle the root then."""
 _THIN = 5000
 """Samples of a recording from which axes are found: all of two minutes at 50 Hz, fewer of longer ones."""
 
@@ -128,7 +131,36 @@ def _behind(orientation: Orientation, rows: NDArray[np.intp]) -> FloatArray:
 
 
 def nearest_rotation(moments: FloatArray) -> FloatArray:
-    """(..., 3, 3) rotations R that maximise trace(R^T B)."""
+    """(..., 3, 3) rotations R that maximise trace(R^T B).
+
+    In closed form (Markley 1993, FOMA), given the maximum itself, which is the largest root of a quartic; by singular
+    values where a single direction is seen, so that the turn about it is as good as free.
+    """
+    b = moments.reshape(-1, 3, 3)
+    b = b / np.maximum(np.sqrt(np.einsum("kij,kij->k", b, b)), 1e-100)[:, None, None]
+    adjoint = np.stack([np.cross(b[:, i - 2], b[:, i - 1]) for i in range(3)], axis=1)  # of cofactors
+    det = np.einsum("kj,kj->k", b[:, 0], adjoint[:, 0])
+    most = _largest_root(det, np.einsum("kij,kij->k", adjoint, adjoint))
+    kappa = (most**2 - 1) / 2
+    zeta = kappa * most - det
+    told = zeta > _TOLD
+    out = (kappa + 1)[:, None, None] * b + most[:, None, None] * adjoint - b @ b.swapaxes(1, 2) @ b
+    out /= np.where(told, zeta, 1.0)[:, None, None]
+    if not told.all():
+        out[~told] = _by_singular_values(b[~told])
+    return np.asarray(out.reshape(moments.shape))
+
+
+def _largest_root(det: FloatArray, minors: FloatArray) -> FloatArray:
+    """(k,) of (x^2 - 1)^2 - 8 det x - 4 minors, for moments of norm 1: Newton's way down from above it."""
+    x = np.full(det.shape, np.sqrt(3.0))
+    for _ in range(_STEPS):
+        beyond = x**2 - 1
+        x -= (beyond**2 - 8 * det * x - 4 * minors) / np.maximum(4 * x * beyond - 8 * det, 1e-12)
+    return x
+
+
+def _by_singular_values(moments: FloatArray) -> FloatArray:
     u, _, vt = np.linalg.svd(moments)
     u[..., :, 2] *= np.sign(np.linalg.det(u @ vt))[..., None]
     return np.asarray(u @ vt)

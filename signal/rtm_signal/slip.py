@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.fft import irfft, next_fast_len, rfft
 from scipy.ndimage import maximum_filter1d
 
 from rtm_signal.common_view import nearest_rotation
@@ -115,11 +116,9 @@ def _matches(orientation: Orientation, span: tuple[float, float]) -> _Matches | 
     power = float(np.mean(np.sum(mine**2, axis=1)))
     if power < _MOVING**2:
         return None
-    seen = np.lib.stride_tricks.sliding_window_view(rate, long, axis=0)  # (m, 3, long)
-    seen_up = np.lib.stride_tricks.sliding_window_view(up, long, axis=0)
-    by_rate = np.einsum("tj,kit->kij", mine, seen) / long
-    by_up = np.einsum("tj,kit->kij", own_up, seen_up) / long
-    energy = np.maximum(np.einsum("kit,kit->k", seen, seen) / long, 1e-9)
+    by_rate, by_up = _moments(rate, mine), _moments(up, own_up)
+    so_far = np.cumsum(np.append(0.0, np.einsum("ni,ni->n", rate, rate)))
+    energy = np.maximum((so_far[long:] - so_far[:-long]) / long, 1e-9)
     scale = np.sqrt(power * energy)
     # Turned as well as can be, two courses correlate by at most root three times the norm of their moments.
     possible = np.linalg.norm(by_rate, axis=(1, 2)) * np.sqrt(3.0) > FITS * scale
@@ -136,6 +135,13 @@ def _matches(orientation: Orientation, span: tuple[float, float]) -> _Matches | 
     worth[rows] = np.where(fits, 1.0 + np.cos(_angle(turn)) + 0.1 * fit, 0.0)
     best = (worth > 0) & (worth >= maximum_filter1d(worth, max(3, round(_NEAR * long))))
     return _Matches(np.asarray(t[: len(best)][best]), np.asarray(turn[best[rows]]))
+
+
+def _moments(course: FloatArray, own: FloatArray) -> FloatArray:
+    """(n - m + 1, 3, 3) mean outer product of a course (n, 3) from each moment on with another (m, 3)."""
+    size = next_fast_len(len(course), real=True)
+    spectrum = rfft(course, size, axis=0)[:, :, None] * rfft(own, size, axis=0).conj()[:, None, :]
+    return np.asarray(irfft(spectrum, size, axis=0)[: len(course) - len(own) + 1] / len(own))
 
 
 def _slip(sensor: int, matches: _Matches, template: tuple[float, float]) -> Slip | None:
