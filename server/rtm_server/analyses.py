@@ -5,6 +5,7 @@ Idempotent: a result of the same pipeline version for the same data is not compu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -13,9 +14,11 @@ from uuid import UUID
 import structlog
 from psycopg.types.json import Jsonb
 
-from rtm_server import metrics, reading, rollup
+from rtm_server import metrics, pieces, reading, replays, rollup
 from rtm_server.errors import CryptoError
+from rtm_server.pieces import Piece
 from rtm_server.reading import StoredRecording
+from rtm_server.replays import Whose
 from rtm_server.store import Store, Tx
 from rtm_signal import analysis as pipeline
 from rtm_signal import catalogue
@@ -26,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 _TASK = """
 SELECT r.data_version, r.exercise, r.zone, r.simulated, r.artefact_reason, r.patient_id, r.episode_id, r.opened_at,
+       r.pieces_kept,
        coalesce((r.manifest->>'calibration')::boolean, false) AS calibration,
        t.simulated_counts, a.pipeline_version, a.data_version AS analysed_version,
        p.calibration_recording_id, p.calibration_repetitions
@@ -61,6 +65,7 @@ WHERE p.tenant_id = %(tenant)s AND p.episode_id = %(episode_id)s AND p.exercise 
 """
 
 
+SENT_BEFORE = "the same samples were received before under another name"
 _CALIBRATED = ("episode_id", "exercise", "opened_at", "zone")
 
 
@@ -71,19 +76,41 @@ class _Task:
     calibration: Recording | None
     fault: str | None
     """Why `stored`, or the calibration beside it, cannot be read."""
+    current: bool = False
+    """It has this pipeline's result for these data; only its pieces are to be kept."""
+
+    def pieces(self, key: bytes) -> list[Piece]:
+        """What of its samples is kept to know them again."""
+        return [] if self.stored is None else pieces.pieces(self.stored.tracks, key)
+
+    def whose(self, tenant: UUID, recording: UUID) -> Whose:
+        """Whose samples they are."""
+        row = self.row
+        return Whose(tenant, row["patient_id"], recording, row["opened_at"], row["zone"])
 
 
 def analyse(store: Store, tenant: UUID, recording: UUID) -> bool:
     """Analyse a recording if its data or the pipeline are newer than its result; True when a result was written."""
     with store.tenant_tx(tenant) as tx:
+        # Waits for whoever is adding to the recording at this moment: its commit deferred this very job. Who adds while
+        # we read defers another; nobody waits for our reading.
+        tx.execute(
+            "SELECT 1 FROM recording WHERE tenant_id = %s AND recording_id = %s FOR SHARE",
+            (tenant, recording),
+        )
+    with store.tenant_tx(tenant) as tx:
         task = _load(store, tx, tenant, recording)
-    if task is None:
+    found = [] if task is None else task.pieces(replays.key_of(store, tenant))
+    if task is None or task.current:
+        if task is not None:
+            with store.tenant_tx(tenant) as tx:
+                replays.keep(tx, task.whose(tenant, recording), found)
         metrics.ANALYSES.labels("unchanged").inc()
         return False
     with metrics.ANALYSIS_S.time():
         result = _estimate(task)
     with store.tenant_tx(tenant) as tx:
-        _save(tx, tenant, recording, task, result)
+        _save(tx, tenant, recording, task, found, result)
     metrics.ANALYSES.labels("done").inc()
     return True
 
@@ -98,22 +125,20 @@ def set_aside(tx: Tx, tenant: UUID, recording: UUID, reason: str | None) -> None
 
 
 def _load(store: Store, tx: Tx, tenant: UUID, recording: UUID) -> _Task | None:
-    # Waits for whoever is adding to the recording at this moment: its commit deferred this very job.
-    tx.execute(
-        "SELECT 1 FROM recording WHERE tenant_id = %s AND recording_id = %s FOR SHARE", (tenant, recording)
-    )
+    # The version before the samples: with more samples than it says a result is made anew, with fewer it would not be.
     row = tx.execute(_TASK, (tenant, recording)).fetchone()
-    if row is None or (row["pipeline_version"], row["analysed_version"]) == (
-        pipeline.PIPELINE_VERSION,
-        row["data_version"],
-    ):
+    if row is None:
+        return None
+    newest = (pipeline.PIPELINE_VERSION, row["data_version"])
+    current = (row["pipeline_version"], row["analysed_version"]) == newest
+    if current and row["pieces_kept"]:
         return None
     try:
         stored = reading.read(store, tx, tenant, recording)
     except (RecordingError, CryptoError) as error:
-        return _Task(row, None, None, str(error))
-    if (calibration := row["calibration_recording_id"]) is None:
-        return _Task(row, stored, None, None)
+        return _Task(row, None, None, str(error), current)
+    if current or (calibration := row["calibration_recording_id"]) is None:
+        return _Task(row, stored, None, None, current)
     try:
         return _Task(row, stored, reading.read(store, tx, tenant, calibration).recording, None)
     except (RecordingError, CryptoError) as error:
@@ -147,14 +172,16 @@ def _estimate(task: _Task) -> Analysis:
     return result if not withheld else _with(result, withheld)
 
 
-def _save(tx: Tx, tenant: UUID, recording: UUID, task: _Task, result: Analysis) -> None:
-    row, stored = task.row, task.stored
+def _save(
+    tx: Tx, tenant: UUID, recording: UUID, task: _Task, found: Sequence[Piece], result: Analysis
+) -> None:
+    row, stored, whose = task.row, task.stored, task.whose(tenant, recording)
     tx.execute(
         "SELECT 1 FROM recording WHERE tenant_id = %s AND recording_id = %s FOR UPDATE", (tenant, recording)
     )
-    _one_writer(tx, row["patient_id"])
+    _one_writer(tx, tenant)
     previous = tx.execute(
-        "SELECT local_day FROM analysis_current WHERE tenant_id = %s AND recording_id = %s",
+        "SELECT local_day, kind FROM analysis_current WHERE tenant_id = %s AND recording_id = %s",
         (tenant, recording),
     ).fetchone()
     opened: datetime = row["opened_at"]
@@ -166,9 +193,12 @@ def _save(tx: Tx, tenant: UUID, recording: UUID, task: _Task, result: Analysis) 
             received_at=opened if stored is None else stored.received_at,
             simulated=row["simulated"],
             imported=row["simulated"] and row["simulated_counts"],
-            replayed=not row["simulated"]
-            and stored is not None
-            and _replayed(tx, tenant, recording, row, stored),
+            replays=()
+            if row["simulated"] or stored is None
+            else (
+                *([SENT_BEFORE] if _replayed(tx, tenant, recording, row, stored) else []),
+                *replays.look(tx, whose, found, counts=previous is not None and previous["kind"] is not None),
+            ),
             set_aside=row["artefact_reason"] is not None,
             calibration=row["calibration"],
         ),
@@ -196,6 +226,7 @@ def _save(tx: Tx, tenant: UUID, recording: UUID, task: _Task, result: Analysis) 
             "last_at": day.last_at,
         },
     )
+    replays.keep(tx, whose, found)
     # If more arrived while we computed, the state stays `complete`: the job deferred with it is still to run.
     tx.execute(
         "UPDATE recording SET content_sha256 = %s,"
@@ -211,9 +242,9 @@ def _save(tx: Tx, tenant: UUID, recording: UUID, task: _Task, result: Analysis) 
         rollup.renew(tx, tenant, row["patient_id"], sorted(each for each in days if each is not None))
 
 
-def _one_writer(tx: Tx, patient: UUID) -> None:
-    """Two recordings of a day, or of the same samples, may be analysed at once: a patient's are saved in turn."""
-    tx.execute("SELECT pg_advisory_xact_lock(hashtextextended('daily ' || %s::text, 0))", (patient,))
+def _one_writer(tx: Tx, tenant: UUID) -> None:
+    """Two recordings of a day, or of the same samples, may be analysed at once: a clinic's are saved in turn."""
+    tx.execute("SELECT pg_advisory_xact_lock(hashtextextended('daily ' || %s::text, 0))", (tenant,))
 
 
 def _replayed(tx: Tx, tenant: UUID, recording: UUID, row: dict[str, Any], stored: StoredRecording) -> bool:

@@ -19,10 +19,11 @@ from psycopg.types.range import Range
 
 from rtm_server import job_queue
 from rtm_server.crypto import patient_place, tenant_place
-from rtm_server.errors import ErasedError
 from rtm_server.ingest_items import ChunkItem, ManifestItem, Read, Refusal
 from rtm_server.store import Store, Tx
 from rtm_signal import chunk as chunks
+
+ERASED = "erased"
 
 
 @dataclass(slots=True)
@@ -234,12 +235,11 @@ def _sealed_rows(
 ) -> list[tuple[Any, ...]]:
     """Rows for the insert, in key order, so that two workers given the same chunks cannot deadlock."""
     rows = []
+    data_keys = store.sealing_keys(tx, tenant, {patient for _, patient in fresh.values()})
     for key in sorted(fresh):
         item, patient = fresh[key]
-        try:
-            data_key = store.patient_key(tx, tenant, patient)
-        except ErasedError:
-            refused.append(_refuse(item, "erased", "The patient's data were erased."))
+        if (data_key := data_keys.get(patient)) is None:
+            refused.append(_refuse(item, ERASED, "The patient's data were erased."))
             continue
         box = data_key.seal(item.data, patient_place(tenant, patient, str(key)))
         rows.append((*key, patient, item.gateway, item.codec, item.sha256, box, now))
@@ -381,7 +381,9 @@ def _finish_recordings(
 
 
 def _quarantine(store: Store, tx: Tx, tenant: UUID, refused: Sequence[Refusal]) -> None:
-    if not refused:
+    """Nothing of an erased patient: the clinic's key would keep readable what the patient's own no longer does."""
+    kept = [each for each in refused if each.reason != ERASED]
+    if not kept:
         return
     key = store.tenant_key(tx, tenant)
     with tx.cursor() as cursor:
@@ -399,7 +401,7 @@ def _quarantine(store: Store, tx: Tx, tenant: UUID, refused: Sequence[Refusal]) 
                     hashlib.sha256(each.data).digest(),
                     key.seal(each.data, tenant_place(tenant, f"quarantine|{quarantine_id}")),
                 )
-                for each in refused
+                for each in kept
             ],
         )
 

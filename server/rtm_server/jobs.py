@@ -24,16 +24,22 @@ from rtm_signal import analysis as pipeline
 
 log = structlog.get_logger(__name__)
 
-# What should have a result of this pipeline and has none: jobs lost with a queue, or a pipeline that changed.
+# What should have a result and has none: jobs lost with a queue. `analysed` is written only with the result of the
+# data as they are, and whoever adds data takes it back, so the state alone tells; each half has an index of its own.
 _UNFINISHED = """
+SELECT r.recording_id FROM recording r WHERE r.tenant_id = %s
+  AND (r.state = 'complete' OR r.state = 'analysed' AND NOT r.pieces_kept)
+ORDER BY r.recording_id FOR UPDATE
+"""
+# Those, and what has no result of this pipeline: asked for once after a release, and looks at every recording.
+_OUTDATED = """
 SELECT r.recording_id FROM recording r
 LEFT JOIN LATERAL (
-    SELECT n.data_version, n.pipeline_version FROM analysis n
+    SELECT n.pipeline_version FROM analysis n
     WHERE n.tenant_id = r.tenant_id AND n.recording_id = r.recording_id
     ORDER BY n.analysis_no DESC LIMIT 1) a ON true
 WHERE r.tenant_id = %s AND r.state <> 'incomplete'
-  AND (a.data_version IS DISTINCT FROM r.data_version AND r.state <> 'failed'
-       OR %s AND a.pipeline_version IS DISTINCT FROM %s)
+  AND (r.state = 'complete' OR NOT r.pieces_kept OR a.pipeline_version IS DISTINCT FROM %s)
 ORDER BY r.recording_id FOR UPDATE OF r
 """
 
@@ -97,7 +103,8 @@ def sweep(store: Store, *, renew: bool = False) -> int:
     found = 0
     for tenant in store.tenants():
         with store.tenant_tx(tenant) as tx:
-            rows = tx.execute(_UNFINISHED, (tenant, renew, pipeline.PIPELINE_VERSION)).fetchall()
+            wanted = (_OUTDATED, (tenant, pipeline.PIPELINE_VERSION)) if renew else (_UNFINISHED, (tenant,))
+            rows = tx.execute(*wanted).fetchall()
             for row in rows:
                 job_queue.analyse(tx, tenant, row["recording_id"])
             found += len(rows)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from rtm_server import device_time
 from rtm_server.crypto import patient_place
+from rtm_server.pieces import Track
 from rtm_server.store import Store, Tx
 from rtm_signal import chunk as chunks
 from rtm_signal.recording import FloatArray, Recording, RecordingError, SensorRecording
@@ -25,6 +26,7 @@ from rtm_signal.recording import FloatArray, Recording, RecordingError, SensorRe
 # Chunk starts of one boot lie on a line when the sensor's clock is steady; 20 ms is a sample at 50 Hz. Beyond that
 # (a re-fit, a clock that was stepped) every chunk keeps its own start.
 _STRAIGHT_S = 0.02
+_ACC = ("ax", "ay", "az")
 # A day at 800 Hz. A sensor whose count jumped must not make the worker ask for all the memory of the machine.
 _MOST_SAMPLES = 70_000_000
 
@@ -54,13 +56,14 @@ class Merged:
     """Samples of one stream in index order, without those that are missing.
 
     index: (n,) int64; t: (n,) float64, s after the recording was opened; values: channel -> (n,) float64 in SI.
-    unequal: index spans (ends included) where two chunks disagree.
+    unequal: index spans (ends included) where two chunks disagree. track: the accelerometer as received, if any.
     """
 
     index: NDArray[np.int64]
     t: FloatArray
     values: Mapping[str, FloatArray]
     unequal: tuple[tuple[int, int], ...] = ()
+    track: Track | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class StoredRecording:
 
     received_at: when the first of it arrived. content_sha256: of the samples alone, without names and times, so that
     the same samples sent under another name are found out. unequal: sentences about spans that disagree.
+    tracks: each accelerometer as received.
     """
 
     recording: Recording
@@ -76,6 +80,7 @@ class StoredRecording:
     received_at: datetime
     content_sha256: bytes
     unequal: tuple[str, ...] = ()
+    tracks: tuple[Track, ...] = ()
 
 
 def read(store: Store, tx: Tx, tenant: UUID, recording: UUID) -> StoredRecording:
@@ -106,7 +111,8 @@ def read(store: Store, tx: Tx, tenant: UUID, recording: UUID) -> StoredRecording
     sensors = {placement: join(streams) for placement, streams in parts.items()}
     if not sensors:
         raise RecordingError("Nothing of the recording is stored.")
-    return StoredRecording(Recording(sensors), opened, received, digest.digest(), tuple(unequal))
+    tracks = tuple(each.track for streams in parts.values() for each in streams if each.track is not None)
+    return StoredRecording(Recording(sensors), opened, received, digest.digest(), tuple(unequal), tracks)
 
 
 def merge(stored: Sequence[chunks.Chunk], first: int, last: int, origin_s: float) -> Merged:
@@ -155,7 +161,10 @@ def merge(stored: Sequence[chunks.Chunk], first: int, last: int, origin_s: float
         for column, channel in enumerate(channels)
     }
     # A re-fit may set a chunk's start before the end of the one before: time never runs backwards.
-    return Merged(index + low, np.maximum.accumulate(t[index]), si, tuple(_spans_of(differ, low)))
+    t = np.maximum.accumulate(t[index])
+    columns = [column for name in _ACC for column, channel in enumerate(channels) if channel.name == name]
+    track = Track(raw[index][:, columns], index + low, t) if len(columns) == len(_ACC) else None
+    return Merged(index + low, t, si, tuple(_spans_of(differ, low)), track)
 
 
 def join(streams: Sequence[Merged]) -> SensorRecording:
@@ -163,7 +172,7 @@ def join(streams: Sequence[Merged]) -> SensorRecording:
 
     Several boots follow each other in time. Raises RecordingError without an accelerometer.
     """
-    acc = _series(streams, ("ax", "ay", "az"))
+    acc = _series(streams, _ACC)
     if acc is None:
         raise RecordingError("A sensor of the recording has no accelerometer.")
     t, values = acc

@@ -29,6 +29,7 @@ class Circumstances:
     """What decides, beside the result, whether a recording makes a data day.
 
     imported: history of simulated sensors in the demo's clinic, which is older than its arrival by design.
+    replays: what of it was received before, one sentence each.
     calibration: supervised repetitions that later recordings are measured against, no exercise.
     """
 
@@ -36,7 +37,7 @@ class Circumstances:
     received_at: datetime
     simulated: bool
     imported: bool
-    replayed: bool
+    replays: tuple[str, ...]
     set_aside: bool
     calibration: bool = False
 
@@ -91,8 +92,7 @@ def _doubts(first: datetime | None, of: Circumstances) -> Iterable[str]:
         yield f"it arrived more than {_OLDEST.days} days after it was measured, or the clock was wrong"
     if not of.imported and first > of.received_at + _AHEAD:
         yield "the clock was wrong: it was measured after it arrived"
-    if of.replayed:
-        yield "the same samples were received before under another name"
+    yield from of.replays
     if of.set_aside:
         yield "set aside as an artefact"
     if of.calibration:

@@ -7,7 +7,8 @@ Sync everywhere: pages run in FastAPI's thread pool, workers in threads.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -28,6 +29,13 @@ DirectoryKind = Literal["login", "gateway", "session", "tenant"]
 # with citus.propagate_set_commands; nothing else in the code knows the form.
 _SET_TENANT = "SELECT set_config('app.tenant', %s, true)"
 _CHECKOUT_S = 10.0
+_KEY_LIFE_S = 60.0
+"""A patient's key is asked for again after this long: another process may have erased the patient meanwhile."""
+
+# Locked until the caller commits: an erasure waits for what is being sealed, and what comes after finds no key.
+_KEYS_TO_SEAL = """
+SELECT patient_id, data_key FROM patient WHERE tenant_id = %s AND patient_id = ANY(%s) ORDER BY patient_id FOR SHARE
+"""
 
 
 class Unavailable(DatabaseError):  # noqa: N818 - reads as a sentence where it is caught
@@ -53,7 +61,7 @@ class Store:
             check=ConnectionPool.check_connection,
             name=name,
         )
-        self._keys: dict[tuple[UUID, UUID | None], DataKey] = {}
+        self._keys: dict[tuple[UUID, UUID | None], tuple[DataKey, float]] = {}
         self._keys_lock = threading.Lock()
 
     @contextmanager
@@ -93,34 +101,54 @@ class Store:
 
     def tenant_key(self, tx: Tx, tenant: UUID) -> DataKey:
         """The tenant's data key."""
-        if (key := self._keys.get((tenant, None))) is None:
-            row = tx.execute("SELECT data_key FROM tenant WHERE tenant_id = %s", (tenant,)).fetchone()
-            if row is None:
-                raise CryptoError("there is no such clinic")
-            key = self._remember(
-                tenant, None, self.master.unwrap(row["data_key"], tenant_place(tenant, "data_key"))
-            )
-        return key
+        if (known := self._keys.get((tenant, None))) is not None:
+            return known[0]
+        row = tx.execute("SELECT data_key FROM tenant WHERE tenant_id = %s", (tenant,)).fetchone()
+        if row is None:
+            raise CryptoError("there is no such clinic")
+        return self._remember(
+            tenant, None, self.master.unwrap(row["data_key"], tenant_place(tenant, "data_key"))
+        )
 
     def patient_key(self, tx: Tx, tenant: UUID, patient: UUID) -> DataKey:
-        """The patient's data key; CryptoError once the patient is erased."""
-        if (key := self._keys.get((tenant, patient))) is None:
-            row = tx.execute(
-                "SELECT data_key FROM patient WHERE tenant_id = %s AND patient_id = %s", (tenant, patient)
-            ).fetchone()
-            if row is None:
-                raise CryptoError("there is no such patient")
-            if row["data_key"] is None:
-                raise ErasedError("the patient's data were erased")
-            outer = self.tenant_key(tx, tenant)
-            key = self._remember(
-                tenant, patient, outer.unwrap(row["data_key"], patient_place(tenant, patient, "data_key"))
-            )
+        """The patient's data key, to open with; ErasedError once the patient is erased.
+
+        Another process' erasure is noticed within a minute. To seal, `sealing_key` asks at once.
+        """
+        known = self._keys.get((tenant, patient))
+        if known is not None and time.monotonic() - known[1] < _KEY_LIFE_S:
+            return known[0]
+        row = tx.execute(
+            "SELECT data_key FROM patient WHERE tenant_id = %s AND patient_id = %s", (tenant, patient)
+        ).fetchone()
+        if row is None:
+            raise CryptoError("there is no such patient")
+        if row["data_key"] is None:
+            self._keys.pop((tenant, patient), None)
+            raise ErasedError("the patient's data were erased")
+        return self._unwrapped(tx, tenant, patient, row["data_key"])
+
+    def sealing_keys(self, tx: Tx, tenant: UUID, patients: Collection[UUID]) -> dict[UUID, DataKey]:
+        """The data keys of patients, to seal with in this transaction; erased and unknown ones are not among them.
+
+        Until the transaction ends no erasure can come between: nothing is sealed with a key that is gone.
+        """
+        return {
+            row["patient_id"]: self._unwrapped(tx, tenant, row["patient_id"], row["data_key"])
+            for row in tx.execute(_KEYS_TO_SEAL, (tenant, list(patients))).fetchall()
+            if row["data_key"] is not None
+        }
+
+    def sealing_key(self, tx: Tx, tenant: UUID, patient: UUID) -> DataKey:
+        """The same of one patient; ErasedError when there is none."""
+        key = self.sealing_keys(tx, tenant, [patient]).get(patient)
+        if key is None:
+            raise ErasedError("the patient's data were erased")
         return key
 
     def seal_text(self, tx: Tx, tenant: UUID, patient: UUID, what: str, text: str) -> bytes:
         """Encrypt a patient's text for column `what` (the name of the column, `note_enc`)."""
-        return self.patient_key(tx, tenant, patient).seal(text.encode(), patient_place(tenant, patient, what))
+        return self.sealing_key(tx, tenant, patient).seal(text.encode(), patient_place(tenant, patient, what))
 
     def open_text(self, tx: Tx, tenant: UUID, patient: UUID, what: str, box: bytes) -> str:
         """The inverse of seal_text."""
@@ -145,8 +173,13 @@ class Store:
 
     def _remember(self, tenant: UUID, patient: UUID | None, key: DataKey) -> DataKey:
         with self._keys_lock:
-            self._keys[tenant, patient] = key
+            self._keys[tenant, patient] = (key, time.monotonic())
         return key
+
+    def _unwrapped(self, tx: Tx, tenant: UUID, patient: UUID, wrapped: bytes) -> DataKey:
+        outer = self.tenant_key(tx, tenant)
+        key = outer.unwrap(wrapped, patient_place(tenant, patient, "data_key"))
+        return self._remember(tenant, patient, key)
 
     @contextmanager
     def _connection(self) -> Iterator[Tx]:

@@ -116,14 +116,19 @@ IMU = tuple(
 )
 
 
-def squat_like(n: int, rate_hz: float, *, period_s: float = 4.0, rest_s: float = 3.0) -> NDArray[np.int16]:
-    """(n, 6) int16 of a limb that turns to and fro about x by 60 degrees: what the count is about, not realism."""
+def squat_like(
+    n: int, rate_hz: float, *, period_s: float = 4.0, rest_s: float = 3.0, seed: int = 0
+) -> NDArray[np.int16]:
+    """(n, 6) int16 of a limb that turns to and fro about x by 60 degrees: what the count is about, not realism.
+
+    Other numbers or another seed, other noise: as with a real sensor, no two recordings have samples in common.
+    """
     t = np.arange(n) / rate_hz
     moving = (t > rest_s) & (t < t[-1] - rest_s)
     phase = 2 * np.pi * (t - rest_s) / period_s
     angle = np.where(moving, np.radians(30.0) * (1 - np.cos(phase)), 0.0)
     rate = np.gradient(angle, t)
-    rng = np.random.default_rng(n)
+    rng = np.random.default_rng([n, round(1000 * period_s), round(1000 * rest_s), seed])
     acc = np.stack([np.zeros(n), np.sin(angle), np.cos(angle)], axis=1) + rng.normal(0, 2e-3, (n, 3))
     gyr = np.stack([np.degrees(rate), np.zeros(n), np.zeros(n)], axis=1) + rng.normal(0, 0.1, (n, 3))
     return np.round(np.hstack([acc * 4096, gyr * 16.4])).clip(-32768, 32767).astype(np.int16)

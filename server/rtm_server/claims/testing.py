@@ -71,7 +71,7 @@ def furnish(
             tx.execute(f"UPDATE {table} SET {column} = %s", (MARCH,))  # noqa: S608 - names above
         tx.execute("UPDATE assignment SET assigned_from = '2026-02-28 12:00+00'")
         filed = json.dumps({**PATIENT, **patient}).encode()
-        sealed = store.patient_key(tx, tenant, clinic.patient).seal(
+        sealed = store.sealing_key(tx, tenant, clinic.patient).seal(
             filed, patient_place(tenant, clinic.patient, "identifiers_enc")
         )
         tx.execute(

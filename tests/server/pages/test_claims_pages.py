@@ -43,7 +43,7 @@ def month(house: House) -> House:
 
 def _file(house: House, tx: Tx, patient: UUID, box: bytes) -> None:
     own = enrol.identifiers(house.store, tx, house.tenant, patient, box)
-    sealed = house.store.patient_key(tx, house.tenant, patient).seal(
+    sealed = house.store.sealing_key(tx, house.tenant, patient).seal(
         json.dumps({**PATIENT, **own}).encode(), patient_place(house.tenant, patient, "identifiers_enc")
     )
     tx.execute("UPDATE patient SET identifiers_enc = %s WHERE patient_id = %s", (sealed, patient))

@@ -85,7 +85,7 @@ def save_account(request: Request, svc: Svc, who: Who, patient: UUID, form: Form
             return _page(
                 request, svc, "account.html", groups, filed, problem=problem, form=form, patient=patient
             )
-        sealed = svc.store.patient_key(tx, who.tenant, patient).seal(
+        sealed = svc.store.sealing_key(tx, who.tenant, patient).seal(
             json.dumps(made).encode(), patient_place(who.tenant, patient, "identifiers_enc")
         )
         tx.execute(
