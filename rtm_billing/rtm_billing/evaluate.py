@@ -66,7 +66,7 @@ def _supply(days: Days, ctx: Context, outcomes: list[Outcome], unfinished: list[
         outcomes += [outcome] if outcome else []
         if window.last >= ctx.as_of:
             done = {line.code for line in outcome.lines} if outcome else set()
-            unfinished += open_supply(window, days.every, done | _codes(ctx.sent_in(window)), ctx)
+            unfinished += open_supply(window, days, done | _codes(ctx.sent_in(window)), ctx)
 
 
 def _setup(days: Days, ctx: Context, outcomes: list[Outcome], unfinished: list[dict[str, object]]) -> None:
@@ -128,13 +128,14 @@ def _with_doubt(
 
 def _difference(clean: Outcome, every: Outcome, doubts: list[str]) -> Outcome:
     stands = {line.code: line for line in clean.lines}
+    rivals = sorted(stands.keys() - {line.code for line in every.lines})  # an add-on stands beside its base
     added = []
     for line in every.lines:
         same = stands.get(line.code)
         if same is None:
-            if stands:
-                line.evidence["instead_of"] = sorted(stands)
-                line.reasons.append(f"instead of {', '.join(sorted(stands))}, never beside it")
+            if rivals:
+                line.evidence["instead_of"] = rivals
+                line.reasons.append(f"instead of {', '.join(rivals)}, never beside it")
         elif line.units > same.units:
             line.units -= same.units
         else:
