@@ -40,8 +40,9 @@ def run(mutants: list[str], tell: Tell) -> None:
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         loop.said = said
         code = pytest.main(
-            ["--import-mode=importlib", "-p", "no:cacheprovider", "-W", "error", "--capture=no", "--tb=short",
-             "-k", NOT_ASKED, "tests/rtm_billing"],
+            # to tell why a test failed would take forty times as long as to fail
+            ["--import-mode=importlib", "-p", "no:cacheprovider", "-W", "error", "--capture=no", "--tb=no",
+             "--assert=plain", "-k", NOT_ASKED, "tests/rtm_billing"],
             plugins=[loop],
         )  # fmt: skip
     if code != pytest.ExitCode.OK:

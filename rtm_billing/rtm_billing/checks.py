@@ -12,6 +12,7 @@ from .known_codes import CARE_MANAGEMENT, IN_CLINIC, RPM
 from .rules import RTM_CODES, RULES, SUPPLY_CODES
 from .tables import Edits
 
+KNOWN = RPM | CARE_MANAGEMENT | IN_CLINIC | RTM_CODES
 _SHORT = frozenset(rule.code for rule in RULES if rule.kind == "supply" and rule.low == 2)
 
 
@@ -75,14 +76,12 @@ def _other_services(line: Candidate, ctx: Context) -> list[str]:
 def other_service_warnings(ctx: Context) -> list[str]:
     """Codes among the other services and claims whose effect is not known, or that belong elsewhere."""
     warnings = set()
-    for other in set(ctx.case.other_services):
-        if other.kind != "code":
-            continue
-        if other.code in RTM_CODES and other.same_practitioner:
+    for other in ctx.case.other_services:
+        if other.kind == "code" and other.code in RTM_CODES and other.same_practitioner:
             warnings.add(f"other service {other.code} is this practitioner's own: list it under claims_sent")
-        elif other.code not in RPM | CARE_MANAGEMENT | IN_CLINIC | RTM_CODES:
+        elif other.kind == "code" and other.code not in KNOWN:
             warnings.add(f"other service {other.code}: unknown code, its effect on these lines is not known")
-    for claim in set(ctx.case.claims_sent):
+    for claim in ctx.case.claims_sent:
         if claim.code not in RTM_CODES | IN_CLINIC:
             warnings.add(f"claim sent {claim.claim_id}: {claim.code} is an unknown code")
     return sorted(warnings)

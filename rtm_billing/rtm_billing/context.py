@@ -1,11 +1,9 @@
 """A case with what is derived from it once: zones, the instant of `as_of`, the dates that may count."""
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from itertools import accumulate
 from zoneinfo import ZoneInfo
 
 from .case import Case, OtherService, Range, SentClaim
@@ -32,8 +30,6 @@ class Context:
     plan: list[Span]
     sent: Mapping[date, list[SentClaim]]  # by service date
     others: tuple[tuple[Period, OtherService], ...]  # each once, those that had begun before `as_of`
-    spend_dates: list[date]
-    spend_totals: list[Decimal]  # running, one more than the dates
 
     def eligible(self, on: date) -> str | None:
         """Why a date cannot count (None = it can): outside the episode or outside consent."""
@@ -57,8 +53,14 @@ class Context:
 
     def therapy_spend(self, on: date) -> Decimal:
         """The therapy spend of the calendar year up to and including a date, nothing on or after `as_of`."""
-        first = bisect_left(self.spend_dates, on.replace(month=1, day=1))
-        return self.spend_totals[bisect_right(self.spend_dates, on)] - self.spend_totals[first]
+        return sum(
+            (
+                item.amount
+                for item in self.case.therapy_spend
+                if item.on.year == on.year and item.on <= on and item.on < self.as_of
+            ),
+            Decimal(0),
+        )
 
 
 def context(case: Case, settings: Settings) -> Context:
@@ -69,7 +71,6 @@ def context(case: Case, settings: Settings) -> Context:
     if therapist_billed is None:
         therapist_billed = episode.discipline != "none"
     known_discharge = episode.discharged if episode.discharged and episode.discharged < case.as_of else None
-    spend = sorted((item for item in case.therapy_spend if item.on < case.as_of), key=lambda item: item.on)
     return Context(
         case=case,
         settings=settings,
@@ -86,11 +87,9 @@ def context(case: Case, settings: Settings) -> Context:
         others=tuple(
             sorted(
                 ((item.period, item) for item in set(case.other_services) if item.period.first < case.as_of),
-                key=lambda pair: (pair[0], pair[1].kind, pair[1].code or "", str(pair[1])),
+                key=lambda pair: pair[0],
             )
         ),
-        spend_dates=[item.on for item in spend],
-        spend_totals=list(accumulate((item.amount for item in spend), initial=Decimal(0))),
     )
 
 

@@ -3,6 +3,7 @@
 Instants are integers: microseconds since 1970-01-01T00:00Z, so sums are exact. Dates are `datetime.date`.
 """
 
+from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -61,8 +62,7 @@ def local_date(at: int, tz: ZoneInfo) -> date:
 @lru_cache(maxsize=4096)
 def month_of(on: date) -> Period:
     """The calendar month that holds a date."""
-    first = on.replace(day=1)
-    return Period(first, (first + timedelta(days=32)).replace(day=1) - DAY)
+    return Period(on.replace(day=1), on.replace(day=monthrange(on.year, on.month)[1]))
 
 
 def one_year_after(on: date) -> date:
