@@ -5,7 +5,9 @@ from datetime import date, timedelta
 
 from .context import Context
 from .dates import DAY, Period
+from .ledger_days import Days
 from .ledger_time import MonthLedger, unite_month
+from .rules import Rule
 from .setup_code import CODE, need_on
 from .supply import within
 
@@ -42,6 +44,23 @@ def _open_dates(period: Period, counted: Sequence[date], ctx: Context) -> list[d
     return [on for on in dates if on not in taken and ctx.eligible(on) is None]
 
 
+def _in_reach(rules: Sequence[Rule], count: int, done: set[str], ctx: Context) -> list[Rule]:
+    """The rules that may still bring a line: covered, no line yet, not outgrown.
+
+    A code with an upper end is outgrown by a certain count above it, or by a line of a higher threshold.
+    """
+    return [
+        rule
+        for rule in rules
+        if ctx.profile.covers(rule.code)
+        and rule.code not in done
+        and not (
+            rule.high is not None
+            and (count > rule.high or any(other.code in done and other.low > rule.high for other in rules))
+        )
+    ]
+
+
 def _days(code: str, need: int, period: Period, counted: Sequence[date], ctx: Context) -> dict[str, object]:
     days = within(counted, period)
     left = _open_dates(period, days, ctx)
@@ -53,18 +72,13 @@ def _days(code: str, need: int, period: Period, counted: Sequence[date], ctx: Co
     )
 
 
-def open_supply(
-    window: Period, counted: Sequence[date], done: set[str], ctx: Context
-) -> list[dict[str, object]]:
+def open_supply(window: Period, days: Days, done: set[str], ctx: Context) -> list[dict[str, object]]:
     """An open window, next threshold first; codes of `done` already stand as lines."""
-    rules = [
-        rule
-        for rule in ctx.profile.rules("supply", ctx.case.episode.organ_system, window.last)
-        if ctx.profile.covers(rule.code) and rule.code not in done
-    ]
-    have = len(within(counted, window))
+    known = ctx.profile.rules("supply", ctx.case.episode.organ_system, window.last)
+    rules = _in_reach(known, len(within(days.clean, window)), done, ctx)
+    have = len(within(days.every, window))
     rules.sort(key=lambda rule: (have >= rule.low, rule.low))
-    return [_days(rule.code, rule.low, window, counted, ctx) for rule in rules]
+    return [_days(rule.code, rule.low, window, days.every, ctx) for rule in rules]
 
 
 def open_setup(period: Period, counted: Sequence[date], ctx: Context) -> list[dict[str, object]]:
@@ -83,7 +97,7 @@ def open_setup(period: Period, counted: Sequence[date], ctx: Context) -> list[di
 def open_month(month: Period, ledger: MonthLedger, sent: set[str], ctx: Context) -> list[dict[str, object]]:
     """The running month: minutes to the next thresholds, and the contact."""
     known = ctx.profile.rules("management", None, month.last)
-    rules = [rule for rule in known if ctx.profile.covers(rule.code) and rule.code not in sent]
+    rules = _in_reach(known, unite_month(ledger, with_doubt=False).minutes, sent, ctx)
     if not rules:
         return []
     time = unite_month(ledger, with_doubt=True)

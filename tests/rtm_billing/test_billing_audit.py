@@ -1,0 +1,63 @@
+"""What an independent reading of the rules found: codes outgrown, and figures the rules do not know."""
+
+from typing import Any
+
+import pytest
+
+from rtm_billing import evaluate
+from rtm_billing.kit.build import case, days, entry
+
+RUNNING: dict[str, Any] = {"as_of": "2026-03-20"}
+
+
+def _open_codes(made: dict[str, Any], unit: str) -> list[list[str]]:
+    open_items: Any = evaluate(made)["open"]
+    return [item["codes"] for item in open_items if item["unit"] == unit]
+
+
+@pytest.mark.parametrize(
+    ("count", "codes"), [(1, [["98985"], ["98977"]]), (15, [["98977"], ["98985"]]), (16, [["98977"]])]
+)
+def test_a_short_supply_outgrown_is_no_longer_open(count: int, codes: list[list[str]]) -> None:
+    assert _open_codes(case(data=days("2026-03-01", count), **RUNNING), "days") == codes
+
+
+def test_doubtful_days_outgrow_nothing() -> None:
+    data = [*days("2026-03-01", 15), *days("2026-03-16", 3, doubt="a replay")]
+    assert ["98985"] in _open_codes(case(data=data, **RUNNING), "days")
+
+
+def test_a_short_supply_is_not_open_beside_its_twin() -> None:
+    """The long supply stands as a line, or was sent."""
+    made = case(data=days("2026-03-01", 16), settings={"supply_when": "threshold"}, **RUNNING)
+    assert [line["code"] for line in evaluate(made)["lines"]] == ["98977"]  # type: ignore[attr-defined]  # an object of JSON
+    assert _open_codes(made, "days") == []
+    sent = [{"code": "98977", "service_date": "2026-03-16", "claim_id": "A1"}]
+    assert _open_codes(case(data=days("2026-03-01", 5), claims_sent=sent, **RUNNING), "days") == []
+
+
+@pytest.mark.parametrize(
+    ("minutes", "codes"),
+    [
+        (19, [["98980"], ["98979"]]),
+        (20, [["98981"], ["98980"]]),
+        (45, [["98981"], ["98980"]]),
+    ],
+)
+def test_the_first_ten_minutes_outgrown_are_no_longer_open(minutes: int, codes: list[list[str]]) -> None:
+    made = case(management=[entry("2026-03-05T10:00", minutes)], **RUNNING)
+    assert _open_codes(made, "minutes") == codes
+    assert (["98979", "98980", "98981"] in _open_codes(made, "contact")) == (minutes < 20)
+
+
+def test_late_minutes_outgrow_nothing() -> None:
+    late = entry("2026-03-06T10:00", 10, entered_at="2026-03-19T10:00:00-04:00")
+    made = case(management=[entry("2026-03-05T10:00", 12), late], **RUNNING)
+    assert ["98979"] in _open_codes(made, "minutes")
+
+
+def test_ten_minutes_are_not_open_beside_twenty_sent() -> None:
+    sent = [{"code": "98980", "service_date": "2026-03-12", "claim_id": "A1"}]
+    made = case(management=[entry("2026-03-05T10:00", 12)], claims_sent=sent, **RUNNING)
+    assert ["98979"] not in _open_codes(made, "minutes")
+    assert _open_codes(made, "contact") == [["98981"]]
