@@ -16,7 +16,7 @@ from rtm_signal.analysis_quality import qualities
 from rtm_signal.angle import Angle
 from rtm_signal.features import Motion, motion
 from rtm_signal.movement import Movement
-from rtm_signal.orientation import Orientation, orient
+from rtm_signal.orientation import Orientation
 from rtm_signal.placement import misplaced
 from rtm_signal.recording import FloatArray, Recording, RecordingError
 from rtm_signal.repetitions import find_sets, learn, walks_only
@@ -34,6 +34,7 @@ from rtm_signal.result import (
     Withheld,
 )
 from rtm_signal.slip import slipped
+from rtm_signal.synchrony import on_one_clock, with_one_clock_each
 from rtm_signal.time_grid import GriddedRecording, to_grid
 from rtm_signal.units_check import check_units
 
@@ -67,19 +68,25 @@ def analyze(
     grid = to_grid(recording)
     choice = sensor_choice.choose(grid.sensors, entry)
     _worn_together(grid, choice.of)
+    own = with_one_clock_each(grid, choice.of)
+    grid = own.grid
     doubts = [d for d in check_units(grid) if d.sensor in choice.of]
     grid = _without_gyroscopes(grid, {d.sensor for d in doubts if d.channel == "gyr"})
     still = _matching(pose, choice.of)
     biases = {} if still is None else rest_biases(still)
-    oriented = _orientations(grid, choice.of, biases)
+    both, oriented = on_one_clock(grid, choice.of, biases)
+    grid = both.grid
     moved = motion([oriented.get(name, grid.sensors[name]) for name in choice.of])
-    calibrated = _matching(calibration, choice.of)
-    shown = {} if calibrated is None else _orientations(calibrated, choice.of, biases)
+    calibrated, shown = _matching(calibration, choice.of), dict[str, Orientation]()
+    if calibrated is not None:
+        together, shown = on_one_clock(calibrated, choice.of, biases)
+        calibrated = together.grid
     prior = prior_of(entry)
     known = _learn(calibrated, shown, calibration_repetitions, set(oriented), prior)
     found = find_sets(moved, trimmed=trimmed, known=known, prior=prior)
     counted = [settle(one, moved, trimmed=trimmed, known=known) for one in found]
     withheld = [Withheld("rom_deg", doubt.why) for doubt in doubts] or reasons(choice, entry, oriented)
+    withheld = withheld or [Withheld("rom_deg", why) for why in (*own.doubts, *both.doubts)]
     if not withheld and len(choice.of) == 1 and choice.of[0] in shown:
         worn = misplaced([oriented[choice.of[0]]], [shown[choice.of[0]]], choice.of)
         withheld += [] if worn is None else [Withheld("rom_deg", worn)]
@@ -91,7 +98,7 @@ def analyze(
         )
         angle = measure(choice, entry, oriented, shown, still, inside, slip)
         withheld += angle.withheld
-    withheld += [Withheld("samples", remark) for remark in grid.remarks]
+    withheld += [Withheld("samples", remark) for remark in (*grid.remarks, *own.remarks, *both.remarks)]
     if not found and not trimmed and not known and prior is None and walks_only(moved):
         withheld.append(Withheld("repetitions", WALKING))
     tempo = None if entry.id == catalogue.GENERIC.id else entry.tempo_s
@@ -134,12 +141,6 @@ def _inside(counted: Sequence[CountedSet], t: FloatArray) -> NDArray[np.bool_]:
     return np.asarray((before >= 0) & (t <= edges[np.maximum(before, 0), 1]))
 
 
-def _orientations(
-    grid: GriddedRecording, names: Sequence[str], biases: Mapping[str, FloatArray]
-) -> dict[str, Orientation]:
-    return {n: orient(grid.sensors[n], bias=biases.get(n)) for n in names if grid.sensors[n].gyr is not None}
-
-
 def _without_gyroscopes(grid: GriddedRecording, names: set[str]) -> GriddedRecording:
     """A gyroscope whose numbers cannot be right is worse than none: the count stands without it."""
     sensors = {n: replace(s, gyr=None) if n in names else s for n, s in grid.sensors.items()}
@@ -147,10 +148,10 @@ def _without_gyroscopes(grid: GriddedRecording, names: set[str]) -> GriddedRecor
 
 
 def _matching(other: Recording | None, names: Sequence[str]) -> GriddedRecording | None:
-    """The gridded calibration or pose, where it holds the sensors that are analysed."""
+    """The gridded calibration or pose, where it holds the sensors that are analysed, each on one clock."""
     if other is None or not all(n in other.sensors for n in names):
         return None
-    return to_grid(Recording({n: other.sensors[n] for n in names}))
+    return with_one_clock_each(to_grid(Recording({n: other.sensors[n] for n in names})), names).grid
 
 
 def _learn(
