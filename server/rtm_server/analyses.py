@@ -234,7 +234,7 @@ def _save(
         " WHERE tenant_id = %s AND recording_id = %s",
         (None if stored is None else stored.content_sha256, row["data_version"], tenant, recording),
     )
-    if row["calibration"] and result.repetitions:
+    if row["calibration"] and result.repetitions and row["artefact_reason"] is None:
         told = {"tenant": tenant, "recording": recording, "repetitions": result.repetitions}
         tx.execute(_CALIBRATE, told | {each: row[each] for each in _CALIBRATED})
     days = {day.local_day, None if previous is None else previous["local_day"]} - {None}

@@ -21,6 +21,7 @@ from rtm_server.web.billing import claims_endpoints as claims
 from rtm_server.web.billing import corrections_page as corrections
 from rtm_server.web.billing import endpoints as billing
 from rtm_server.web.billing import line_endpoints as claim_line
+from rtm_server.web.commands import NoSender, Sender
 from rtm_server.web.enrolment import devices, record
 from rtm_server.web.enrolment import endpoints as enrolment
 from rtm_server.web.guard import Guard
@@ -28,13 +29,14 @@ from rtm_server.web.identity import endpoints as identity
 from rtm_server.web.identity.passwords import Passwords
 from rtm_server.web.identity.sessions import Sessions
 from rtm_server.web.identity.throttle import Throttle
-from rtm_server.web.live import Commands, LiveHub, NoCommands
+from rtm_server.web.live import LiveHub
 from rtm_server.web.patient import endpoints as patient
 from rtm_server.web.policy import Action, declared, enforce
 from rtm_server.web.practice import endpoints as practice
 from rtm_server.web.rendering import Pages, StaticFiles
 from rtm_server.web.services import Services
 from rtm_server.web.settings import WebSettings
+from rtm_server.web.today import calibration
 from rtm_server.web.today import endpoints as today
 from rtm_server.web.worklist import endpoints as worklist
 
@@ -44,7 +46,7 @@ def create_app(
     store: Store,
     *,
     hub: LiveHub | None = None,
-    commands: Commands | None = None,
+    commands: Sender | None = None,
     passwords: Passwords | None = None,
     now: Callable[[], datetime] = wording.now_utc,
 ) -> FastAPI:
@@ -76,7 +78,7 @@ def create_app(
         ),
         throttle=Throttle(),
         hub=hub or LiveHub(),
-        commands=commands or NoCommands(),
+        commands=commands or NoSender(),
         now=now,
     )
     for module in (
@@ -88,6 +90,7 @@ def create_app(
         record,
         patient,
         today,
+        calibration,
         practice,
         corrections,
         billing,

@@ -16,8 +16,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from time import monotonic
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4
 
@@ -25,6 +26,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from rtm_server.web.errors import UnavailableError
+from rtm_signal.wire import Command, cmd_topic
 
 LIVE_TOPIC = "rtm/v1/+/live"
 FRESH_S = 10.0  # a live message is sent at least every second while a recording is open
@@ -54,36 +56,15 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class OpenSet:
-    """A set this process has asked a gateway to record."""
+    """A set, or a calibration, that a page has asked a gateway to record."""
 
     recording: UUID
     tenant: UUID
     patient: UUID
     gateway: UUID
     exercise: str | None
-
-
-class Commands(Protocol):
-    """What a page asks of a home's gateway. Raises UnavailableError when the broker is not reachable."""
-
-    def start(self, gateway: UUID, recording: UUID, exercise: str | None) -> None:
-        """Open a recording."""
-
-    def stop(self, gateway: UUID, recording: UUID) -> None:
-        """Close it."""
-
-
-class NoCommands:
-    """Where no broker is set up: says so instead of pretending."""
-
-    def start(self, gateway: UUID, recording: UUID, exercise: str | None) -> None:
-        """Refuse."""
-        del gateway, recording, exercise
-        raise UnavailableError("The connection to your sensor's gateway is not set up.")
-
-    def stop(self, gateway: UUID, recording: UUID) -> None:
-        """Refuse."""
-        self.start(gateway, recording, None)
+    calibration: bool = False
+    opened_at: datetime | None = None
 
 
 Kept = TypeVar("Kept")
@@ -291,20 +272,13 @@ class MqttLive:
         """Whether the broker answers."""
         return self._client.is_connected()
 
-    def start(self, gateway: UUID, recording: UUID, exercise: str | None) -> None:
-        """Ask a gateway to open a recording."""
-        self._publish(gateway, {"do": "start", "recording": str(recording), "exercise": exercise})
-
-    def stop(self, gateway: UUID, recording: UUID) -> None:
-        """Ask a gateway to close it."""
-        self._publish(gateway, {"do": "stop", "recording": str(recording)})
-
-    def _publish(self, gateway: UUID, command: dict[str, object]) -> None:
+    def send(self, gateway: UUID, command: Command) -> None:
+        """Publish to a gateway's topic of commands."""
         if not self._client.is_connected():
             raise UnavailableError(
                 "Your sensor's gateway cannot be reached just now. Please try again in a minute."
             )
-        self._client.publish(f"rtm/v1/{gateway}/cmd", json.dumps(command), qos=1)
+        self._client.publish(cmd_topic(gateway), command.to_json(), qos=1)
 
     def _on_connect(self, client: mqtt.Client, *_: object) -> None:
         client.subscribe(LIVE_TOPIC, qos=0)

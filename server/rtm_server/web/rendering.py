@@ -76,6 +76,8 @@ class Pages:
             exercise_name=wording.exercise_name,
             plain_exercise=wording.plain_exercise,
             cue=wording.cue,
+            position=wording.position,
+            place_words=wording.place_words,
         )
 
     def render(

@@ -8,10 +8,11 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from rtm_server.store import Store
+from rtm_server.web.commands import Sender
 from rtm_server.web.identity.passwords import Passwords
 from rtm_server.web.identity.sessions import Sessions
 from rtm_server.web.identity.throttle import Throttle
-from rtm_server.web.live import Commands, LiveHub
+from rtm_server.web.live import LiveHub
 from rtm_server.web.policy import Actor
 from rtm_server.web.rendering import Pages, StaticFiles
 from rtm_server.web.settings import WebSettings
@@ -29,7 +30,7 @@ class Services:
     sessions: Sessions
     throttle: Throttle
     hub: LiveHub
-    commands: Commands
+    commands: Sender
     now: Callable[[], datetime]
 
 

@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo
 
 from rtm_server import enrol
 from rtm_server.store import Store, Tx
+from rtm_server.web.errors import UnavailableError
+from rtm_signal.wire import Command
 
 NOW = datetime(2026, 11, 23, 21, 14, tzinfo=UTC)
 ZONE = "America/New_York"
@@ -122,17 +124,16 @@ class House:
 
 @dataclass
 class RecordedCommands:
-    """Commands the pages have sent: (what, gateway, recording, exercise)."""
+    """Commands the pages have sent, with their gateways. `down`: the broker cannot be reached."""
 
-    sent: list[tuple[str, UUID, UUID, str | None]] = field(default_factory=list)
+    sent: list[tuple[UUID, Command]] = field(default_factory=list)
+    down: bool = False
 
-    def start(self, gateway: UUID, recording: UUID, exercise: str | None) -> None:
+    def send(self, gateway: UUID, command: Command) -> None:
         """Keep it."""
-        self.sent.append(("start", gateway, recording, exercise))
-
-    def stop(self, gateway: UUID, recording: UUID) -> None:
-        """Keep it."""
-        self.sent.append(("stop", gateway, recording, None))
+        if self.down:
+            raise UnavailableError
+        self.sent.append((gateway, command))
 
 
 def furnish(store: Store, profiles: tuple[Profile, ...] = PROFILES, *, tag: str = "", seed: int = 7) -> House:

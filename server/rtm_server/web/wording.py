@@ -94,6 +94,26 @@ def exercise_name(identifier: str | None) -> str:
     return "Free exercise" if not identifier else identifier.replace("_", " ").capitalize()
 
 
+def place_words(place: str) -> str:
+    """`left_upper_arm` -> `Left upper arm`."""
+    return place.replace("_", " ").capitalize()
+
+
+_PLAIN_PLACES = {"shank": "lower leg", "trunk": "chest", "pelvis": "hip"}
+
+
+def body_part(place: str) -> str:
+    """`left_shank` -> `left lower leg`, for the patient."""
+    side, _, rest = place.rpartition("_") if place.endswith(tuple(_PLAIN_PLACES)) else ("", "", place)
+    return f"{side} {_PLAIN_PLACES.get(rest, rest)}".strip().replace("_", " ")
+
+
+def position(identifier: str | None) -> str:
+    """Where an exercise begins, as the catalogue words it; empty for one it does not know."""
+    known = EXERCISES.get(identifier or "")
+    return "" if known is None else known.neutral_pose
+
+
 def plain_exercise(identifier: str | None) -> str:
     """The catalogue's plain words for the patient: `Arm raise to the side`."""
     known = EXERCISES.get(identifier or "")

@@ -123,9 +123,11 @@ def https_client(pages_store: Store, settings: WebSettings) -> Iterator[httpx.Cl
 
 
 @pytest.fixture
-def client_now(pages_store: Store, settings: WebSettings) -> Iterator[httpx.Client]:
+def client_now(
+    pages_store: Store, settings: WebSettings, hub: LiveHub, commands: RecordedCommands
+) -> Iterator[httpx.Client]:
     """By the real clock, for data that came through the real ingest."""
-    app = create_app(settings, pages_store, passwords=QUICK)
+    app = create_app(settings, pages_store, hub=hub, commands=commands, passwords=QUICK)
     headers = {"sec-fetch-site": "same-origin"}
     with (
         serving(app, settings) as found,

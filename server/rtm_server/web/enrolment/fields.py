@@ -10,7 +10,7 @@ from uuid import UUID
 from rtm_server.wearables import OPEN_LINK, WEARABLES
 from rtm_server.web.forms import checks
 from rtm_server.web.forms.fields import Field, Group
-from rtm_server.web.wording import exercise_name
+from rtm_server.web.wording import exercise_name, place_words
 from rtm_signal.catalogue import EXERCISES, PLACEMENTS, Exercise
 
 DOSES, SENSORS = 3, 2
@@ -36,11 +36,6 @@ ORGANS = (
 )  # fmt: skip
 CONSENTS = (("written", "Written"), ("verbal", "Verbal, noted in the chart"))
 UNITS = {"repetitions": "repetitions", "holds": "holds", "time": "minutes"}
-
-
-def place_words(place: str) -> str:
-    """`left_upper_arm` -> `Left upper arm`."""
-    return place.replace("_", " ").capitalize()
 
 
 def one_of(choices: Sequence[tuple[str, str]]) -> checks.Check:

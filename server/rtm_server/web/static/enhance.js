@@ -3,3 +3,5 @@ import "./worklist.js";
 import "./timer.js";
 import "./cursor.js";
 import "./live.js";
+import "./still.js";
+import "./outcome.js";

@@ -12,7 +12,7 @@ if (live) {
   source.addEventListener("count", (event) => {
     const n = Number(JSON.parse(event.data).count);
     count.textContent = String(n);
-    state.textContent = "";
+    state.textContent = live.dataset.enough && n >= target ? live.dataset.enough : "";
     if (meter && target) meter.setAttribute("width", String(Math.min(100, (100 * n) / target)));
     if (n % 5 === 0 || n === target) said.textContent = `${n} repetitions`; // not every one: a screen reader would never stop
   });
@@ -22,7 +22,7 @@ if (live) {
     if (zero) zero.hidden = degrees === null;
   });
   source.addEventListener("waiting", () => { state.textContent = "Waiting for your sensor. You can begin; nothing is lost."; });
-  source.addEventListener("closed", () => { source.close(); location.assign("/today?note=stopped"); });
+  source.addEventListener("closed", () => { source.close(); location.assign(live.dataset.after); });
   source.addEventListener("error", () => { state.textContent = "Reconnecting. Keep going, your sensor goes on counting."; });
   live.querySelector("form")?.addEventListener("submit", () => source.close()); // Stop leads on by itself
   addEventListener("pagehide", () => source.close());

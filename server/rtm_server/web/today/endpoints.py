@@ -4,38 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from anyio import to_thread
 from fastapi import APIRouter, Form, Request
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from rtm_server.store import Tx
-from rtm_server.web import clinic, trail
-from rtm_server.web.errors import (
-    ConflictError,
-    ForbiddenError,
-    InvalidError,
-    NotFoundError,
-    PageError,
-    TooManyError,
-)
+from rtm_server.web import clinic, commands, trail
+from rtm_server.web.errors import ConflictError, NotFoundError, PageError, TooManyError, UnavailableError
 from rtm_server.web.identity.endpoints import cookie_name
-from rtm_server.web.live import Live, OpenSet
+from rtm_server.web.live import Live
 from rtm_server.web.policy import Action, Actor, allow
 from rtm_server.web.services import Services, Svc, Who
-from rtm_server.web.today import repository
+from rtm_server.web.today import repository, sensors
+from rtm_server.web.today.begin import begin, own
+from rtm_server.web.today.begin import running as running_now
+from rtm_server.web.today.fields import PainForm, StartForm
+from rtm_server.web.today.outcome import REPETITIONS
 from rtm_server.web.today.views import LiveSet
 from rtm_server.web.wording import TILT, angle_words
 
 router = APIRouter()
 
+# Two seconds of stillness are needed (`calibrations.STILL_S`); before them the phone is put down, and a command
+# takes up to a second to the sensor.
+KEEP_STILL = timedelta(seconds=8)
 POLL_S = 0.2  # how soon a stop is noticed; live messages wake the stream
 KEEP_ALIVE_S = 15.0  # a comment, so that proxies keep the stream
 CHECK_SESSION_S = 30.0  # a stream ends soon after its session
@@ -43,29 +42,6 @@ NOTES = {
     "pain": "Thank you. Your therapist can see it.",
     "stopped": "Set finished. The exact count follows in a minute.",
 }
-
-
-class StartForm(BaseModel):
-    """Which exercise begins."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    exercise: Annotated[str, Field(min_length=1, max_length=80)]
-
-
-class PainForm(BaseModel):
-    """0 to 10."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    value: Annotated[int, Field(ge=0, le=10)]
-
-
-def own(who: Actor) -> UUID:
-    """The signed-in patient."""
-    if who.patient is None:
-        raise ForbiddenError
-    return who.patient
 
 
 @router.get("/today")
@@ -79,40 +55,23 @@ def show(request: Request, svc: Svc, who: Who, note: str = "") -> Response:
 @allow(Action.OWN_DAY)
 def start(request: Request, svc: Svc, who: Who, form: Annotated[StartForm, Form()]) -> Response:
     """Begin a set: the gateway at home opens the recording, this page counts along."""
-    patient, now = own(who), svc.now()
-    with svc.store.tenant_tx(who.tenant) as tx:
-        item = clinic.episode_of(svc.store, tx, who.tenant, patient)
-        doses = clinic.doses(tx, who.tenant, [item.episode])[item.episode]
-        if not any(dose.exercise == form.exercise and dose.due(item.today(now)) for dose in doses):
-            raise InvalidError("This exercise is not part of today's plan.")
-        homes = repository.gateways(tx, who.tenant, item.episode, now)
-        tx.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"set|{patient}",))
-        running = _running(svc, tx, who, homes, now)
-        begun = None
-        if homes and running is None:
-            begun = OpenSet(uuid4(), who.tenant, patient, homes[0], form.exercise)
-            repository.remember_set(tx, begun, now)
-            trail.note(tx, who, "set_started", patient, {"recording": str(begun.recording)})
-    if running is not None:
-        return RedirectResponse(f"/today/set/{running}", status_code=303)
-    if begun is None:
-        problem: PageError = ConflictError("No sensor is assigned to you yet. Please call your clinic.")
-        return _day(request, svc, who, problem=problem)
     try:
-        svc.commands.start(begun.gateway, begun.recording, form.exercise)
-    except PageError as refused:
-        with svc.store.tenant_tx(who.tenant) as tx:
-            repository.forget_set(tx, who.tenant, patient, begun.recording)
-        return _day(request, svc, who, problem=refused)
-    svc.hub.opened(begun)
-    return RedirectResponse(f"/today/set/{begun.recording}", status_code=303)
+        recording = begin(svc, who, form.exercise, calibration=False)
+    except (ConflictError, UnavailableError) as problem:
+        return _day(request, svc, who, problem=problem)
+    return RedirectResponse(f"/today/set/{recording}", status_code=303)
 
 
 @router.get("/today/set/{recording}")
 @allow(Action.OWN_DAY)
 def live(request: Request, svc: Svc, who: Who, recording: UUID) -> Response:
     """The count. Without scripts the page fetches itself anew every five seconds."""
-    return svc.pages.render(request, "live.html", {"set": _set(svc, who, recording)})
+    running = _set(svc, who, recording)
+    if running.calibration and running.closed:
+        return RedirectResponse(f"/today/calibration/{recording}", status_code=303)
+    if running.calibration:
+        return svc.pages.render(request, "calibrating.html", {"set": running, "repetitions": REPETITIONS})
+    return svc.pages.render(request, "live.html", {"set": running})
 
 
 @router.get("/today/set/{recording}/events")
@@ -136,14 +95,15 @@ def stop(request: Request, svc: Svc, who: Who, recording: UUID) -> Response:
     running = _set(svc, who, recording)
     if running.gateway is not None and not running.closed:
         try:
-            svc.commands.stop(running.gateway, recording)
+            svc.commands.send(running.gateway, commands.stop(recording))
         except PageError as problem:
             return _day(request, svc, who, problem=problem)
         with svc.store.tenant_tx(who.tenant) as tx:
-            repository.forget_set(tx, who.tenant, own(who), recording)
+            repository.end_set(tx, who.tenant, own(who), recording, svc.now())
             trail.note(tx, who, "set_stopped", own(who), {"recording": str(recording)})
     svc.hub.closed(recording)
-    return RedirectResponse("/today?note=stopped", status_code=303)
+    where = f"/today/calibration/{recording}" if running.calibration else "/today?note=stopped"
+    return RedirectResponse(where, status_code=303)
 
 
 @router.post("/today/pain")
@@ -164,29 +124,18 @@ def _day(
     with svc.store.tenant_tx(who.tenant) as tx:
         at = clinic.clinic(tx, who.tenant)
         item = clinic.episode_of(svc.store, tx, who.tenant, patient)
-        running = _running(svc, tx, who, repository.gateways(tx, who.tenant, item.episode, now), now)
+        running = running_now(svc, tx, who, repository.gateways(tx, who.tenant, item.episode, now), now)
         day = repository.load(svc.store, tx, at, patient, now, running)
+        ready = sensors.of(tx, who.tenant, item.episode, now)
         trail.note(tx, who, "own_day_read", patient)
     values = {
         "day": day,
+        "ready": ready,
         "note": note,
         "pain_first": note == NOTES["stopped"],
         "error": None if problem is None else problem.sentence,
     }
     return svc.pages.render(request, "today.html", values, 200 if problem is None else problem.status)
-
-
-def _running(svc: Services, tx: Tx, who: Actor, homes: Sequence[UUID], now: datetime) -> UUID | None:
-    """The recording this patient has open; one that has arrived is open no more, whoever missed its end."""
-    patient = own(who)
-    kept = repository.open_set(tx, who.tenant, patient, now)
-    if kept is not None:
-        return kept.recording
-    heard = svc.hub.running(who.tenant, patient, frozenset(homes))
-    if heard is not None and repository.stored(tx, who.tenant, patient, heard) is not None:
-        svc.hub.closed(heard)
-        return None
-    return heard
 
 
 def _set(svc: Services, who: Actor, recording: UUID) -> LiveSet:
@@ -207,14 +156,32 @@ def _set(svc: Services, who: Actor, recording: UUID) -> LiveSet:
         home = next((gateway for gateway in homes if svc.hub.count(gateway, recording) is not None), None)
     if home is None and arrived is None:
         raise NotFoundError
-    exercise = opened.exercise if mine and opened is not None else None if arrived is None else arrived[0]
+    begun = opened if mine else None
+    exercise = begun.exercise if begun is not None else None if arrived is None else arrived.exercise
     dose = next((d for d in doses if d.exercise == exercise and d.due(item.today(now))), None)
     count = None if home is None else svc.hub.count(home, recording)
-    if arrived is not None and arrived[1] is not None:
-        count = arrived[1]
+    if arrived is not None and arrived.repetitions is not None:
+        count = arrived.repetitions
     target = int(dose.value) if dose is not None and dose.unit == "repetitions" else None
     closed = arrived is not None or svc.hub.stopped(recording)
-    return LiveSet(recording, exercise, target, count, closed=closed, gateway=home)
+    calibration = begun.calibration if begun is not None else arrived is not None and arrived.calibration
+    still_s = _still_s(None if begun is None else begun.opened_at, now)
+    return LiveSet(
+        recording,
+        exercise,
+        target,
+        count,
+        closed=closed,
+        gateway=home,
+        calibration=calibration,
+        still_s=still_s,
+    )
+
+
+def _still_s(opened_at: datetime | None, now: datetime) -> int:
+    """Seconds that are left of keeping still; a page that comes late does not begin anew."""
+    gone = KEEP_STILL if opened_at is None else now - opened_at
+    return max(math.ceil((KEEP_STILL - gone).total_seconds()), 0)
 
 
 async def _stream(request: Request, svc: Services, who: Actor, running: LiveSet) -> AsyncIterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -28,7 +29,8 @@ INSERT INTO pain_report (tenant_id, report_id, patient_id, episode_id, score, re
 VALUES (%(tenant)s, %(report)s, %(patient)s, %(episode)s, %(score)s, %(now)s, %(today)s, %(zone)s)
 """
 _RECORDING = """
-SELECT r.exercise, a.repetitions FROM recording r
+SELECT r.exercise, a.repetitions, coalesce((r.manifest ->> 'calibration')::boolean, false) AS calibration
+FROM recording r
 LEFT JOIN LATERAL (
     SELECT * FROM analysis n WHERE n.tenant_id = r.tenant_id AND n.recording_id = r.recording_id
     ORDER BY n.analysis_no DESC LIMIT 1) a ON true
@@ -37,15 +39,23 @@ WHERE r.tenant_id = %(tenant)s AND r.recording_id = %(recording)s AND r.patient_
 
 # What nobody stopped is over when its recording has arrived, at the latest after LONGEST_SET.
 _OPEN = """
-SELECT o.recording_id, o.gateway_id, o.exercise FROM open_set o
-WHERE o.tenant_id = %(tenant)s AND o.patient_id = %(patient)s AND o.opened_at > %(since)s
+SELECT o.recording_id, o.gateway_id, o.exercise, o.calibration, o.opened_at FROM open_set o
+WHERE o.tenant_id = %(tenant)s AND o.patient_id = %(patient)s AND o.opened_at > %(since)s AND o.stopped_at IS NULL
   AND NOT EXISTS (SELECT 1 FROM recording r
                   WHERE r.tenant_id = o.tenant_id AND r.recording_id = o.recording_id)
 ORDER BY o.opened_at DESC, o.recording_id LIMIT 1
 """
 _REMEMBER = """
-INSERT INTO open_set (tenant_id, recording_id, patient_id, gateway_id, exercise, opened_at)
-VALUES (%(tenant)s, %(recording)s, %(patient)s, %(gateway)s, %(exercise)s, %(now)s)
+INSERT INTO open_set (tenant_id, recording_id, patient_id, gateway_id, exercise, calibration, opened_at)
+VALUES (%(tenant)s, %(recording)s, %(patient)s, %(gateway)s, %(exercise)s, %(calibration)s, %(now)s)
+"""
+# A gateway records one set at a time: who shares it waits for the other.
+_BUSY = """
+SELECT 1 FROM open_set o
+WHERE o.tenant_id = %(tenant)s AND o.gateway_id = %(gateway)s AND o.patient_id <> %(patient)s
+  AND o.opened_at > %(since)s AND o.stopped_at IS NULL
+  AND NOT EXISTS (SELECT 1 FROM recording r
+                  WHERE r.tenant_id = o.tenant_id AND r.recording_id = o.recording_id)
 """
 LONGEST_SET = timedelta(
     hours=3
@@ -114,10 +124,19 @@ def report_pain(tx: Tx, tenant: UUID, item: Episode, score: int, now: datetime) 
     )
 
 
-def stored(tx: Tx, tenant: UUID, patient: UUID, recording: UUID) -> tuple[str | None, int | None] | None:
-    """(exercise, repetitions) of a recording of this patient that has arrived; None when it has not."""
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A recording that has arrived. repetitions: None until it is analysed."""
+
+    exercise: str | None
+    repetitions: int | None
+    calibration: bool
+
+
+def stored(tx: Tx, tenant: UUID, patient: UUID, recording: UUID) -> Arrived | None:
+    """A recording of this patient; None when it has not arrived."""
     row = tx.execute(_RECORDING, {"tenant": tenant, "recording": recording, "patient": patient}).fetchone()
-    return None if row is None else (row["exercise"], row["repetitions"])
+    return None if row is None else Arrived(row["exercise"], row["repetitions"], row["calibration"])
 
 
 def open_set(tx: Tx, tenant: UUID, patient: UUID, now: datetime) -> OpenSet | None:
@@ -126,7 +145,21 @@ def open_set(tx: Tx, tenant: UUID, patient: UUID, now: datetime) -> OpenSet | No
     row = tx.execute(_OPEN, values).fetchone()
     if row is None:
         return None
-    return OpenSet(row["recording_id"], tenant, patient, row["gateway_id"], row["exercise"])
+    return OpenSet(
+        row["recording_id"],
+        tenant,
+        patient,
+        row["gateway_id"],
+        row["exercise"],
+        row["calibration"],
+        row["opened_at"],
+    )
+
+
+def is_busy(tx: Tx, tenant: UUID, gateway: UUID, patient: UUID, now: datetime) -> bool:
+    """Whether somebody else's set runs on this gateway."""
+    values = {"tenant": tenant, "gateway": gateway, "patient": patient, "since": now - LONGEST_SET}
+    return tx.execute(_BUSY, values).fetchone() is not None
 
 
 def remember_set(tx: Tx, running: OpenSet, now: datetime) -> None:
@@ -140,13 +173,32 @@ def remember_set(tx: Tx, running: OpenSet, now: datetime) -> None:
         "patient": running.patient,
         "gateway": running.gateway,
         "exercise": running.exercise,
+        "calibration": running.calibration,
         "now": now,
     }
     tx.execute(_REMEMBER, values)
 
 
+def end_set(tx: Tx, tenant: UUID, patient: UUID, recording: UUID, now: datetime) -> None:
+    """A set that was stopped."""
+    tx.execute(
+        "UPDATE open_set SET stopped_at = %s WHERE tenant_id = %s AND patient_id = %s AND recording_id = %s",
+        (now, tenant, patient, recording),
+    )
+
+
+def asked_for(tx: Tx, tenant: UUID, patient: UUID, recording: UUID) -> tuple[str, datetime] | None:
+    """(exercise, when it was stopped or began) of the calibration this patient asked for last; None for another."""
+    row = tx.execute(
+        "SELECT exercise, coalesce(stopped_at, opened_at) AS at FROM open_set"
+        " WHERE tenant_id = %s AND patient_id = %s AND recording_id = %s AND calibration",
+        (tenant, patient, recording),
+    ).fetchone()
+    return None if row is None else (row["exercise"], row["at"])
+
+
 def forget_set(tx: Tx, tenant: UUID, patient: UUID, recording: UUID) -> None:
-    """A set that was stopped, or never began."""
+    """A set that never began."""
     tx.execute(
         "DELETE FROM open_set WHERE tenant_id = %s AND patient_id = %s AND recording_id = %s",
         (tenant, patient, recording),

@@ -65,7 +65,10 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class LiveSet:
-    """The set that runs now. `count` None: nothing heard from the sensor yet."""
+    """The set, or the calibration, that runs now. `count` None: nothing heard from the sensor yet.
+
+    still_s: of a calibration, seconds for which the patient should still keep still.
+    """
 
     recording: UUID
     exercise: str | None
@@ -73,3 +76,5 @@ class LiveSet:
     count: int | None
     closed: bool
     gateway: UUID | None
+    calibration: bool = False
+    still_s: int = 0
