@@ -14,7 +14,7 @@ from .forecast import month_is_open, open_month, open_setup, open_supply
 from .ledger_days import Days, data_days
 from .ledger_time import MonthLedger, months, unite_month
 from .management import management_outcome
-from .modifiers import set_modifiers
+from .modifiers import modifier_warnings, set_modifiers
 from .rules import RULES_VERSION
 from .setup_code import setup_outcome, setup_period
 from .supply import no_window, supply_outcome, supply_windows, within
@@ -206,4 +206,4 @@ def _warnings(days: Days, ledgers: Mapping[date, MonthLedger], ctx: Context) -> 
     ]
     for why, number in days.excluded.items():
         warnings.append(f"{number} {'date does' if number == 1 else 'dates do'} not count: {why}")
-    return warnings + other_service_warnings(ctx)
+    return warnings + modifier_warnings(ctx) + other_service_warnings(ctx)

@@ -4,10 +4,15 @@ from decimal import Decimal
 
 from .candidate import Candidate
 from .context import Context
+from .providers import ProviderKind, standing
 from .rules import SUPPLY_CODES
 
 THERAPY = {"PT": "GP", "OT": "GO", "SLP": "GN"}
 ASSISTANT = {"PT": "CQ", "OT": "CO"}  # speech-language pathology has none
+ASSISTANT_KIND: dict[str, ProviderKind] = {
+    "PT": "physical_therapist_assistant",
+    "OT": "occupational_therapy_assistant",
+}
 
 # CMS, annual update of the per-beneficiary threshold amounts; 2026 on medium confidence
 THERAPY_THRESHOLD = {2024: Decimal(2330), 2025: Decimal(2410), 2026: Decimal(2480)}
@@ -35,3 +40,30 @@ def set_modifiers(line: Candidate, ctx: Context) -> None:
             line.reasons.append(
                 f"KX: therapy spend of the year {spent} is above the threshold of {threshold}"
             )
+
+
+def modifier_warnings(ctx: Context) -> list[str]:
+    """What the modifiers of a therapist's lines rest on and the case or the rules do not say."""
+    if not ctx.therapist_billed:
+        return []
+    warnings = set()
+    if ctx.profile.therapy_threshold:
+        warnings |= {
+            f"therapy spend of {spend.on.year}: no annual threshold is known for that year, so no KX is set"
+            for spend in ctx.case.therapy_spend
+            if spend.on < ctx.as_of and spend.on.year not in THERAPY_THRESHOLD
+        }
+    kind = ASSISTANT_KIND.get(ctx.case.episode.discipline)
+    if kind is not None:
+        worked_on = {
+            entry.start.astimezone(ctx.clinic).date()
+            for entry in ctx.case.management
+            if entry.role == "assistant"
+        }
+        warnings |= {
+            f"an assistant's time of {on.year}: in private practice it needed direct supervision then, "
+            f"which a case does not show"
+            for on in worked_on
+            if on < ctx.as_of and (found := standing(kind, on)) is not None and found.supervision == "direct"
+        }
+    return sorted(warnings)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rtm_billing import evaluate
-from rtm_billing.kit.build import case, days, entry
+from rtm_billing.kit.build import OPEN, case, days, entry
 
 RUNNING: dict[str, Any] = {"as_of": "2026-03-20"}
 
@@ -61,3 +61,34 @@ def test_ten_minutes_are_not_open_beside_twenty_sent() -> None:
     made = case(management=[entry("2026-03-05T10:00", 12)], claims_sent=sent, **RUNNING)
     assert ["98979"] not in _open_codes(made, "minutes")
     assert _open_codes(made, "contact") == [["98981"]]
+
+
+SPENT = [{"on": "2023-02-01", "amount": "9000.00"}]
+
+
+def _warnings_of_2023(**top: Any) -> list[str]:
+    changes = {"episode.started": "2023-03-01", "episode.discharged": "2023-03-30"}
+    warnings: Any = evaluate(case(changes, as_of="2023-05-01", **top))["warnings"]
+    return [warning for warning in warnings if "consent" not in warning]
+
+
+def test_spend_of_a_year_without_a_known_threshold_is_said() -> None:
+    assert _warnings_of_2023(therapy_spend=SPENT) == [
+        "therapy spend of 2023: no annual threshold is known for that year, so no KX is set"
+    ]
+    assert _warnings_of_2023(therapy_spend=SPENT, payer={"profile": "commercial"}) == []
+
+
+@pytest.mark.parametrize(("on", "said"), [("2023-12-31T23:30", True), ("2024-01-01T00:00", False)])
+def test_assistants_before_general_supervision_are_said(on: str, said: bool) -> None:
+    """By the clinic's date: the supervision of assistants in private practice is general from 2024."""
+    made = case(
+        {"episode.started": "2023-12-01", "episode.discharged": None, "episode.consent": OPEN},
+        as_of="2024-03-01",
+        management=[entry(on, 20, role="assistant")],
+    )
+    warnings: Any = evaluate(made)["warnings"]
+    assert any("direct supervision" in warning for warning in warnings) == said
+    made["episode"] |= {"discipline": "SLP"}  # speech-language pathology has no assistants that bill
+    warnings = evaluate(made)["warnings"]
+    assert not any("direct supervision" in warning for warning in warnings)
