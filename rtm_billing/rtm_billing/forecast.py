@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 from .context import Context
-from .dates import DAY, Period
+from .dates import Period
 from .ledger_days import Days
 from .ledger_time import MonthLedger, unite_month
 from .rules import Rule
@@ -13,26 +13,20 @@ from .supply import within
 
 
 def _entry(
-    ctx: Context,
-    codes: list[str],
-    period: Period,
-    *,
-    have: int,
-    need: int,
-    unit: str,
-    open_days: int,
-    last_date: date | None,
+    ctx: Context, codes: list[str], period: Period, *, have: int, need: int, unit: str, left: Sequence[date]
 ) -> dict[str, object]:
-    """`open_days`: dates left that may still count; `last_date`: the last on which it is still reachable."""
+    """`left`: the dates that may still count; begun later than `last_date`, they no longer suffice."""
+    short = max(need - have, 0)
+    wanted = short if unit == "days" else min(short, 1)  # one date may bring any number of minutes
     return {
         "codes": codes,
         "period": period.shown(),
         "have": have,
         "need": need,
         "unit": unit,
-        "days_left": max((period.last - ctx.as_of).days + 1, 0),
-        "reachable": have >= need or (have + open_days >= need if unit == "days" else open_days > 0),
-        "last_date": last_date.isoformat() if last_date is not None and have < need else None,
+        "days_left": (period.last - ctx.as_of).days + 1,
+        "reachable": wanted <= len(left),
+        "last_date": left[-wanted].isoformat() if 0 < wanted <= len(left) else None,
     }
 
 
@@ -64,12 +58,7 @@ def _in_reach(rules: Sequence[Rule], count: int, done: set[str], ctx: Context) -
 def _days(code: str, need: int, period: Period, counted: Sequence[date], ctx: Context) -> dict[str, object]:
     days = within(counted, period)
     left = _open_dates(period, days, ctx)
-    short = need - len(days)
-    # begun later than this date, the dates left no longer suffice
-    last_date = left[-short] if 0 < short <= len(left) else None
-    return _entry(
-        ctx, [code], period, have=len(days), need=need, unit="days", open_days=len(left), last_date=last_date
-    )
+    return _entry(ctx, [code], period, have=len(days), need=need, unit="days", left=left)
 
 
 def open_supply(window: Period, days: Days, done: set[str], ctx: Context) -> list[dict[str, object]]:
@@ -102,43 +91,23 @@ def open_month(month: Period, ledger: MonthLedger, sent: set[str], ctx: Context)
         return []
     time = unite_month(ledger, with_doubt=True)
     left = _open_dates(month, (), ctx)
-    last_date = left[-1] if left else None
     needs = []
     for rule in rules:
         if rule.step is None:
             needs.append((rule.code, rule.low))
         elif time.minutes >= rule.low - rule.step:
-            needs.append((rule.code, max(rule.low, (time.minutes // rule.step + 1) * rule.step)))
+            further = (time.minutes - rule.low) // rule.step + 1  # units beyond the first
+            needs.append((rule.code, rule.low + further * rule.step))
     needs.sort(key=lambda pair: (time.minutes >= pair[1], pair[1]))
     found = [
-        _entry(
-            ctx,
-            [code],
-            month,
-            have=time.minutes,
-            need=need,
-            unit="minutes",
-            open_days=len(left),
-            last_date=last_date,
-        )
+        _entry(ctx, [code], month, have=time.minutes, need=need, unit="minutes", left=left)
         for code, need in needs
     ]
     codes = [rule.code for rule in rules]
-    found.append(
-        _entry(
-            ctx,
-            codes,
-            month,
-            have=len(time.contacts),
-            need=1,
-            unit="contact",
-            open_days=len(left),
-            last_date=last_date,
-        )
-    )
-    return found
+    contact = _entry(ctx, codes, month, have=len(time.contacts), need=1, unit="contact", left=left)
+    return [*found, contact]
 
 
 def month_is_open(month: Period, ctx: Context) -> bool:
     """Whether a month is not over at `as_of`."""
-    return month.last > ctx.as_of - DAY
+    return month.last >= ctx.as_of
