@@ -1,5 +1,6 @@
 """Strict decoding of a case: one sentence that names the field, before any rule looks at it."""
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from math import isfinite
@@ -15,6 +16,8 @@ from .text import short
 
 MOST_DOLLARS = 10**9
 LONGEST_ENTRY = timedelta(days=31)
+DEEPEST = 8  # levels of a case with room to spare: what is nested deeper is not read again
+_TO_THE_MINUTE = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d)(Z|z|[+-]\d\d:?\d\d)")
 
 
 def decode_case(raw: object) -> tuple[Case, Settings]:
@@ -22,7 +25,7 @@ def decode_case(raw: object) -> tuple[Case, Settings]:
     if not isinstance(raw, Mapping):
         raise CaseError("case: must be an object")
     try:
-        case = msgspec.convert(raw, type=Case, strict=True)
+        case = _convert(raw)
     except UnicodeError:
         raise CaseError("case: holds text with half a character in it (a lone surrogate)") from None
     except (msgspec.ValidationError, RecursionError, OverflowError) as problem:
@@ -33,6 +36,25 @@ def decode_case(raw: object) -> tuple[Case, Settings]:
     _check_management(case.management)
     _check_rest(case)
     return case, settings
+
+
+def _convert(raw: object) -> Case:
+    """ISO 8601 lets a time end at the minute, RFC 3339 and so the decoder do not: read again with seconds."""
+    try:
+        return msgspec.convert(raw, type=Case, strict=True)
+    except msgspec.ValidationError:
+        return msgspec.convert(_with_seconds(raw), type=Case, strict=True)
+
+
+def _with_seconds(value: object, levels: int = DEEPEST) -> object:
+    if isinstance(value, str):
+        found = _TO_THE_MINUTE.fullmatch(value)
+        return f"{found[1]}:00{found[2]}" if found else value
+    if levels and isinstance(value, Mapping):
+        return {key: _with_seconds(part, levels - 1) for key, part in value.items()}
+    if levels and isinstance(value, list | tuple):
+        return [_with_seconds(part, levels - 1) for part in value]
+    return value
 
 
 def _zone(field: str, name: str) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rtm_billing import evaluate
+from rtm_billing import CaseError, evaluate
 from rtm_billing.kit.build import OPEN, case, days, entry
 
 RUNNING: dict[str, Any] = {"as_of": "2026-03-20"}
@@ -92,3 +92,24 @@ def test_assistants_before_general_supervision_are_said(on: str, said: bool) -> 
     made["episode"] |= {"discipline": "SLP"}  # speech-language pathology has no assistants that bill
     warnings = evaluate(made)["warnings"]
     assert not any("direct supervision" in warning for warning in warnings)
+
+
+@pytest.mark.parametrize("offset", ["Z", "-05:00", "-0500"])
+def test_a_time_may_end_at_the_minute(offset: str) -> None:
+    """ISO 8601 without seconds, in every field that holds an instant."""
+    start, end = f"2026-03-05T10:00{offset}", f"2026-03-05T10:20{offset}"
+    made = case(
+        data=[{"at": start, "received_at": end}],
+        management=[{"start": start, "end": end, "entered_at": end, "role": "therapist", "contact": "phone"}],
+        visits=[{"on": "2026-03-05", "start": end, "end": end}],
+    )
+    lines: Any = evaluate(made)["lines"]
+    assert [(line["code"], line["evidence"]["seconds"]) for line in lines] == [("98980", 1200.0)]
+
+
+@pytest.mark.parametrize(
+    "at", ["2026-03-05T10:00", "2026-03-05T10", "2026-03-05T24:00Z", "2026-03-05T10:60Z"]
+)
+def test_no_other_time_is_read_into_it(at: str) -> None:
+    with pytest.raises(CaseError, match=f"^data\\[0\\].at: '{at}' is not a date-time with offset$"):
+        evaluate(case(data=[{"at": at}]))
