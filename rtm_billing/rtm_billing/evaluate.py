@@ -12,7 +12,7 @@ from .dates import DAY, Period, month_of
 from .decode import decode_case
 from .forecast import month_is_open, open_month, open_setup, open_supply
 from .ledger_days import Days, data_days
-from .ledger_time import MonthLedger, months, unite_month
+from .ledger_time import MINUTE, MonthLedger, months, unite_month
 from .management import management_outcome
 from .modifiers import modifier_warnings, set_modifiers
 from .rules import RULES_VERSION
@@ -45,7 +45,7 @@ def evaluate(case: Mapping[str, object], *, edits: Edits = NO_EDITS) -> dict[str
         _decide(outcome, ctx, lines, missing)
     if edits is not NO_EDITS:
         hold_by_edits(lines, edits)
-    lines.sort(key=lambda line: (str(line["service_date"]), str(line["code"]), str(line["decision"])))
+    lines.sort(key=lambda line: (line["service_date"], line["code"]))
     missing.sort(key=lambda item: (item.period, item.code))
     return {
         "lines": lines,
@@ -123,11 +123,11 @@ def _with_doubt(
     every = count(period, days.every, ctx)
     if every is None:
         return clean
-    return _difference(clean or Outcome(every.group, every.period), every, sorted(doubts))
+    return _difference(clean, every, sorted(doubts))
 
 
-def _difference(clean: Outcome, every: Outcome, doubts: list[str]) -> Outcome:
-    stands = {line.code: line for line in clean.lines}
+def _difference(clean: Outcome | None, every: Outcome, doubts: list[str]) -> Outcome:
+    stands = {line.code: line for line in clean.lines} if clean is not None else {}
     rivals = sorted(stands.keys() - {line.code for line in every.lines})  # an add-on stands beside its base
     added = []
     for line in every.lines:
@@ -135,15 +135,15 @@ def _difference(clean: Outcome, every: Outcome, doubts: list[str]) -> Outcome:
         if same is None:
             if rivals:
                 line.evidence["instead_of"] = rivals
-                line.reasons.append(f"instead of {', '.join(rivals)}, never beside it")
+                line.reasons += [f"instead of {rival}, never beside it" for rival in rivals]
         elif line.units > same.units:
             line.units -= same.units
         else:
             continue
         line.holds += [f"rests on doubtful evidence: {why}" for why in doubts]
         added.append(line)
-    lines = [*clean.lines, *added]
-    return Outcome(clean.group, clean.period, lines, [] if lines else clean.missing)
+    lines = [*stands.values(), *added]
+    return Outcome(every.group, every.period, lines, clean.missing if clean is not None and not lines else [])
 
 
 def _decide(outcome: Outcome, ctx: Context, lines: list[dict[str, Any]], missing: list[Missing]) -> None:
@@ -193,7 +193,7 @@ def _warnings(days: Days, ledgers: Mapping[date, MonthLedger], ctx: Context) -> 
         overlapped = unite_month(ledgers[first], with_doubt=True).overlapped
         if overlapped:
             warnings.append(
-                f"time entries of {first:%Y-%m} overlap by {overlapped / 60_000_000:g} minutes: united"
+                f"time entries of {first:%Y-%m} overlap by {overlapped / MINUTE:g} minutes: united"
             )
     seen_in_person = {
         entry.start.astimezone(ctx.clinic).date()
