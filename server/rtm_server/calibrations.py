@@ -63,7 +63,12 @@ WHERE r.tenant_id = %(tenant)s AND r.episode_id = %(episode)s AND r.exercise = %
   AND (r.manifest ->> 'calibration')::boolean AND r.artefact_reason IS NULL AND a.repetitions > 0
 ORDER BY r.opened_at DESC LIMIT 1
 """
-_MARK = "UPDATE recording SET artefact_reason = %s WHERE tenant_id = %s AND recording_id = %s"
+# What a therapist set aside for another reason stays set aside.
+_MARK = """
+UPDATE recording SET artefact_reason = %(reason)s
+WHERE tenant_id = %(tenant)s AND recording_id = %(recording)s
+  AND (artefact_reason IS NULL OR artefact_reason = %(ours)s)
+"""
 _USE = """
 UPDATE prescription p SET calibration_recording_id = %(newest)s, calibration_repetitions = %(repetitions)s
 WHERE p.tenant_id = %(tenant)s AND p.episode_id = %(episode)s AND p.exercise = %(exercise)s
@@ -139,7 +144,8 @@ def choose(tx: Tx, tenant: UUID, episode: UUID, found: Calibration, today: date,
 
     Results that stand keep what they were measured against; plans that have ended keep theirs.
     """
-    tx.execute(_MARK, (None if use else TAKEN_BACK, tenant, found.recording))
+    reason = None if use else TAKEN_BACK
+    tx.execute(_MARK, {"tenant": tenant, "recording": found.recording, "reason": reason, "ours": TAKEN_BACK})
     scope = {"tenant": tenant, "episode": episode, "exercise": found.exercise, "day": today}
     newest = tx.execute(_NEWEST, scope).fetchone()
     used = {

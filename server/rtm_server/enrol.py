@@ -297,8 +297,12 @@ def assign(
     assigned_from: datetime,
     assigned_to: datetime | None = None,
     gateway: UUID | None = None,
+    exercise: str | None = None,
 ) -> UUID:
-    """From `assigned_from` (aware) the sensor is worn in this episode. A sensor is on one episode at a time."""
+    """From `assigned_from` (aware) the sensor is worn in this episode. A sensor is on one episode at a time.
+
+    exercise: of recordings that it opens by itself (its button, movement); None: free exercise.
+    """
     tx.execute("SELECT 1 FROM sensor WHERE tenant_id = %s AND sensor_id = %s FOR UPDATE", (tenant, sensor))
     taken = tx.execute(
         "SELECT 1 FROM assignment WHERE tenant_id = %s AND sensor_id = %s"
@@ -310,8 +314,18 @@ def assign(
     assignment = uuid4()
     tx.execute(
         "INSERT INTO assignment (tenant_id, assignment_id, sensor_id, episode_id, placement, gateway_id, assigned_from,"
-        " assigned_to) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
-        (tenant, assignment, sensor, episode, placement, gateway, assigned_from.astimezone(UTC), assigned_to),
+        " assigned_to, exercise) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            tenant,
+            assignment,
+            sensor,
+            episode,
+            placement,
+            gateway,
+            assigned_from.astimezone(UTC),
+            assigned_to,
+            exercise,
+        ),
     )
     return assignment
 

@@ -134,6 +134,11 @@ def test_taken_back_the_one_before_is_used_again_and_it_can_be_used_after_all(ho
     assert "What was used before is used again." in home.outcome(recording)
     assert home.client.post(f"/today/calibration/{recording}/use").status_code == 303
     assert home.used() == recording
+    with home.clinic.store.tenant_tx(home.clinic.tenant) as tx:
+        analyses.set_aside(tx, home.clinic.tenant, earlier, "somebody else wore it")
+    assert analyses.analyse(home.clinic.store, home.clinic.tenant, earlier)
+    home.client.post(f"/today/calibration/{earlier}/use")
+    assert home.used() == recording, "what the therapist set aside stays so"
     for each in (recording, earlier):
         home.client.post(f"/today/calibration/{each}/undo")
     assert home.used() is None, "nothing is left to be measured against"

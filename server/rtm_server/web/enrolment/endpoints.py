@@ -52,6 +52,8 @@ def enrol(request: Request, svc: Svc, who: Who, form: Form) -> Response:
             trail.note(tx, who, "patient_enrolled", made.patient)
     except ConflictError as problem:
         return _page(request, svc, groups, form, {}, problem.sentence, problem.status)
+    for told in made.told:
+        told.send(svc)  # a gateway out of reach is told again from the page that follows
     return devices_page(
         request, svc, who, made.patient, note="Enrolled.", sign_in=(made.email, made.password)
     )

@@ -13,11 +13,11 @@ from psycopg.errors import UniqueViolation
 from rtm_server import enrol
 from rtm_server.enrol import EnrolError
 from rtm_server.store import Store, Tx
+from rtm_server.web.enrolment import wearing
 from rtm_server.web.enrolment.fields import DOSES, NEW, SENSORS, UNITS
 from rtm_server.web.errors import ConflictError
 from rtm_server.web.forms.checks import Value
 from rtm_server.web.policy import Actor
-from rtm_server.web.wording import sentence
 from rtm_signal.catalogue import EXERCISES
 
 Values = Mapping[str, Value | None]
@@ -45,15 +45,17 @@ class Worn:
     sensor: UUID | None
     place: str
     serial: str
+    exercise: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """What was made. password: shown once, kept nowhere."""
+    """What was made. password: shown once, kept nowhere. told: what the gateway is to be told."""
 
     patient: UUID
     email: str
     password: str
+    told: tuple[wearing.Told, ...]
 
 
 def problems(values: Values, today: date) -> dict[str, str]:
@@ -128,7 +130,7 @@ def worn_of(values: Values, path: str) -> Worn | None:
     new = kind == NEW
     return Worn(
         profile if new else None, None if new else UUID(which), str(values[f"{path}.place"]),
-        str(values.get(f"{path}.serial") or ""),
+        str(values.get(f"{path}.serial") or ""), str(values.get(f"{path}.exercise") or "") or None,
     )  # fmt: skip
 
 
@@ -148,16 +150,15 @@ def prescribe(tx: Tx, who: Actor, episode: UUID, dose: Dose, valid_from: date) -
     )  # fmt: skip
 
 
-def put_on(tx: Tx, who: Actor, episode: UUID, worn: Worn, gateway: UUID, now: datetime) -> UUID:
-    """Assign a sensor from now on; a new one is made first. The sensor's id."""
+def put_on(
+    tx: Tx, who: Actor, episode: UUID, worn: Worn, gateway: UUID, now: datetime
+) -> tuple[UUID, wearing.Told]:
+    """Assign a sensor from now on; a new one is made first. Its id, and what the gateway is to be told."""
     sensor = worn.sensor
     if sensor is None:
         sensor = enrol.add_sensor(tx, who.tenant, str(worn.profile), serial=worn.serial)
-    try:
-        enrol.assign(tx, who.tenant, sensor, episode, worn.place, assigned_from=now, gateway=gateway)
-    except EnrolError as problem:
-        raise ConflictError(f"{sentence(str(problem))}.") from None
-    return sensor
+    place = wearing.Place(worn.place, worn.exercise)
+    return sensor, wearing.wear(tx, who, episode, sensor, place, gateway, now)
 
 
 def home_of(store: Store, tx: Tx, who: Actor, values: Values) -> UUID:
@@ -202,9 +203,11 @@ def enrol_patient(store: Store, tx: Tx, who: Actor, values: Values, now: datetim
         if (dose := dose_of(values, f"dose{number}")) is not None:
             prescribe(tx, who, episode, dose, started)
     gateway = home_of(store, tx, who, values)
-    for number in range(1, SENSORS + 1):
-        if (worn := worn_of(values, f"sensor{number}")) is not None:
-            put_on(tx, who, episode, worn, gateway, now)
+    told = tuple(
+        put_on(tx, who, episode, worn, gateway, now)[1]
+        for number in range(1, SENSORS + 1)
+        if (worn := worn_of(values, f"sensor{number}")) is not None
+    )
     email, password = str(values["sign_in.email"]), first_password()
     try:
         enrol.create_user(
@@ -213,7 +216,7 @@ def enrol_patient(store: Store, tx: Tx, who: Actor, values: Values, now: datetim
         )  # fmt: skip
     except EnrolError:
         raise ConflictError("This email signs in somebody already.") from None
-    return Enrolled(patient, email, password)
+    return Enrolled(patient, email, password, told)
 
 
 _DAYS = frozenset({"episode.started", "consent.from", "plan.from", "plan.to", "device.setup_on"})

@@ -130,6 +130,14 @@ def sensor(path: str, stock: Mapping[UUID, str], *, needed: bool = False) -> tup
     )
 
 
+def worn_for(path: str, exercises: Sequence[str]) -> Field:
+    """What a recording is of that the sensor opens by itself. exercises: of the plan."""
+    choices = tuple((each, exercise_name(each)) for each in exercises)
+    return selection(
+        path, "Without Start it records", choices, "By its button or when it moves; empty: free exercise."
+    )
+
+
 def home(homes: Mapping[UUID, str]) -> Group:
     """Which box the sensors talk to."""
     choices = ((NEW, "A new gateway"), *((str(each), label) for each, label in homes.items()))

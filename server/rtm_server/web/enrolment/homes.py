@@ -24,7 +24,7 @@ WHERE s.tenant_id = %s AND NOT s.simulated AND EXISTS (
 ORDER BY s.profile, s.serial, s.sensor_id
 """
 _WORN = """
-SELECT a.sensor_id, a.placement, a.gateway_id, a.assigned_from, s.profile, s.serial, s.simulated, g.label
+SELECT a.sensor_id, a.placement, a.exercise, a.gateway_id, a.assigned_from, s.profile, s.serial, s.simulated, g.label
 FROM assignment a
 JOIN sensor s ON s.tenant_id = a.tenant_id AND s.sensor_id = a.sensor_id
 LEFT JOIN gateway g ON g.tenant_id = a.tenant_id AND g.gateway_id = a.gateway_id
@@ -35,7 +35,7 @@ ORDER BY a.placement, s.profile, s.sensor_id
 
 @dataclass(frozen=True, slots=True)
 class Wears:
-    """One sensor that the patient wears. link: a note where its radio link is open."""
+    """One sensor that the patient wears. exercise: of recordings it opens by itself, None for free exercise."""
 
     sensor: UUID
     placement: str
@@ -45,6 +45,7 @@ class Wears:
     since: datetime
     gateway: UUID | None
     gateway_label: str
+    exercise: str | None = None
 
     @property
     def make(self) -> str:
@@ -76,9 +77,10 @@ class Devices:
         """A gateway as last heard."""
         return next((each for each in self.homes if each.gateway == gateway), None)
 
-    def said(self, sensor: UUID) -> SensorStatus | None:
-        """What a gateway last said of a sensor."""
-        return next((each for home in self.homes for each in home.sensors if each.sensor == sensor), None)
+    def said(self, worn: Wears) -> SensorStatus | None:
+        """What its gateway last said of a sensor that is worn here; None where it does not know of it."""
+        every = (each for home in self.homes if home.gateway == worn.gateway for each in home.sensors)
+        return next((e for e in every if (e.sensor, e.placement) == (worn.sensor, worn.placement)), None)
 
 
 def gateways(tx: Tx, tenant: UUID) -> dict[UUID, str]:
@@ -103,7 +105,7 @@ def worn(tx: Tx, tenant: UUID, episode: UUID, now: datetime) -> list[Wears]:
     return [
         Wears(
             row["sensor_id"], row["placement"], row["profile"], row["serial"], row["simulated"],
-            row["assigned_from"], row["gateway_id"], row["label"] or "",
+            row["assigned_from"], row["gateway_id"], row["label"] or "", row["exercise"],
         )
         for row in tx.execute(_WORN, (tenant, episode, now))
     ]  # fmt: skip
