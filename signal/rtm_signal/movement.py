@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from rtm_signal.features import Motion
 from rtm_signal.recording import FloatArray
@@ -50,9 +51,16 @@ def weigh(motion: Motion, scale: tuple[float, float]) -> FloatArray:
     return np.column_stack([posture / scale[0], _RATE_WEIGHT * motion.rate / scale[1]])
 
 
-def scale_of(motion: Motion) -> tuple[float, float]:
-    """Root mean square of posture, rad, and rate, rad/s: what brings each to unit size."""
-    posture = motion.posture - motion.posture.mean(axis=0)
+def scale_of(motion: Motion, within_s: float | None = None) -> tuple[float, float]:
+    """Root mean square of posture, rad, and rate, rad/s: what brings each to unit size.
+
+    within_s: posture is taken from its mean over so long, so that lying down does not make an exercise small.
+    """
+    usual = motion.posture.mean(axis=0)
+    if within_s is not None:
+        reach = max(1, round(within_s * motion.rate_hz))
+        usual = uniform_filter1d(motion.posture, reach, axis=0, mode="nearest")
+    posture = motion.posture - usual
     size = [float(np.sqrt((x**2).sum(axis=1).mean())) for x in (posture, motion.rate)]
     return max(size[0], 1e-6), max(size[1], 1e-6)
 

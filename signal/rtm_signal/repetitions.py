@@ -240,6 +240,8 @@ def learn(
         one = _shortest(found, score)
         if one is not None:
             kinds.append(replace(one.movement, pace_s=pace))
+    if prior is not None and not kinds and nominal is not None and nominal > 1:
+        return ()  # Several are said to be there and none is like another: it shows something else.
     return tuple(kinds) or (_single(calibration, moving),)
 
 

@@ -7,6 +7,7 @@ beside it tells: read from its turning points, the first way out stands before i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +19,26 @@ _CHANCE = 0.3
 """Likeness of any movement with half a repetition."""
 
 
-def halves_beside(signal: FloatArray, rows: Sequence[NDArray[np.int64]], rest: int) -> float:
-    """0..1, how much what lies beside each row looks like half a repetition.
+def late(signal: FloatArray, rows: Sequence[NDArray[np.int64]], *, bent: bool, parted: int) -> float:
+    """0..1, how much rows of repetitions look as if read half a cycle late.
 
-    signal: (n, F), PHASES steps a repetition; rows: (k, 2) edges, steps, of each; rest: so many steps may lie between
-    the row and the half.
+    Half a repetition beside a row is left over, unless the exercise begins bent: going there and coming back then
+    stand before and after the true ones, with a rest between, though not beside a pause among them.
+
+    signal: (n, F), PHASES steps a repetition; rows: (k, 2) edges, steps, of each; bent: the exercise begins bent;
+    parted: a rest of so many steps between two rows parts two sets, a shorter one is a pause.
     """
     edges = np.concatenate(list(rows))
     template = cycles(signal, edges[:, 0], edges[:, 1] - edges[:, 0]).mean(axis=0)
     out, back = template[: PHASES // 2], template[PHASES // 2 :]
+    rest = PHASES // 2 if bent else 0
     before = [_half_like(signal[: row[0, 0] + 1][::-1], back[::-1], rest) for row in rows]
     after = [_half_like(signal[row[-1, 1] :], out, rest) for row in rows]
-    return float(np.clip((np.mean(before + after) - _CHANCE) / (1 - _CHANCE), 0.0, 1.0))
+    pause = [later[0, 0] - row[-1, 1] <= parted for row, later in pairwise(rows)]
+    inner = np.array([False, *pause, *pause, False])
+    halves = np.clip((np.array(before + after) - _CHANCE) / (1 - _CHANCE), None, 1.0)
+    left_over = np.where(inner, halves, 1 - halves) if bent else halves
+    return float(np.clip(np.mean(left_over), 0.0, 1.0))
 
 
 def _half_like(beside: FloatArray, half: FloatArray, rest: int) -> float:

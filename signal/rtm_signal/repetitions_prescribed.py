@@ -10,7 +10,7 @@ wherever in the recording it is, also two after a rest.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -18,10 +18,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from rtm_signal.catalogue import GENERIC, Exercise
-from rtm_signal.features import Motion
+from rtm_signal.features import Motion, low_pass
 from rtm_signal.movement import FoundSet, Movement, likeness, same_axes, scale_of, weigh
 from rtm_signal.recording import FloatArray
-from rtm_signal.repetitions_halves import halves_beside
+from rtm_signal.repetitions_halves import late
 from rtm_signal.repetitions_tiling import PHASES, Bank, agreement, at_steps, bank, cycles, tile
 from rtm_signal.segmentation import is_moving
 from rtm_signal.self_similarity import resembles, walking
@@ -72,6 +72,12 @@ _PARTED_S, _PARTED = 8.0, 2.5
 """A rest longer than this, and than so many repetitions, parts two sets."""
 _ON_THE_WAY = 0.4
 """Of the longest walk: where walking is the exercise, a shorter one is the way to it or back."""
+_SLIGHT = np.radians(10.0)
+"""Expected excursion below which the sway of the body, a degree or two, matters."""
+_DIRECTIONS = 2
+"""Of a slight movement: one of posture, one of its turning rate."""
+_HARMONICS = 4
+"""Of the shortest period, that are left of a slight movement's signal: what is quicker is tremor."""
 _TRANSIT_S = 6.0
 """Going into a hold and out of it."""
 
@@ -87,6 +93,11 @@ class Prior:
     gait: bool
     held: bool
     begins_bent: bool
+
+    @property
+    def slight(self) -> bool:
+        """Whether so little is expected that sway matters."""
+        return bool(self.excursion < _SLIGHT)
 
 
 def prior_of(entry: Exercise) -> Prior | None:
@@ -122,10 +133,12 @@ def find_prescribed(
 
     known: what a calibration shows of it; nominal: how many repetitions there are said to be, a hint.
     """
-    scale = known[0].scale if known else scale_of(motion)
+    scale = known[0].scale if known else scale_of(motion, prior.longest_s)
     signal = weigh(motion, scale)
-    moving = is_moving(motion)
-    gait = np.zeros(len(moving), dtype=bool) if prior.gait else walking(signal, motion.rate_hz)
+    gait = np.zeros(len(signal), dtype=bool) if prior.gait else walking(signal, motion.rate_hz)
+    moving = is_moving(motion, share=0.0) if prior.slight else is_moving(motion)
+    if prior.slight:
+        signal = low_pass(signal, _HARMONICS / prior.shortest_s, motion.rate_hz)
     runs: list[_Run | None] = []
     follow = partial(_followed, motion, signal, moving, gait, scale, prior, known)
     for period in _periods(signal, moving, gait, motion.rate_hz, prior):
@@ -137,7 +150,7 @@ def find_prescribed(
             runs += follow(best.movement.duration_s / share)
     for kind in known:
         grid = _Grid.of(motion, signal, moving, gait, kind.duration_s, scale[0])
-        runs.append(_run(grid, kind.template, scale, prior, known))
+        runs.append(_run(_of_interest(grid, kind.template, prior), kind.template, scale, prior, known))
     best = _chosen([r for r in runs if r is not None], nominal)
     return [] if best is None else _sets(best, prior)
 
@@ -211,20 +224,48 @@ def _followed(
         first = place + int(np.argmin(slow[place : place + PHASES]))
         at = np.clip(np.array([first, place]), 0, len(grid.signal) - PHASES - 1)
         template = cycles(grid.signal, at[:1], np.array([PHASES]))[0]
-        turns = [np.roll(template, k, axis=0) for k in range(0, PHASES, PHASES // (4 if prior.held else 2))]
-        runs = [run for one in turns if (run := _run(grid, one, scale, prior, known)) is not None]
-        # What was taken for a base may be a turning point.
-        other = [np.roll(run.movement.template, PHASES // 2, axis=0) for run in runs if run.late > _LATE]
-        runs += [run for one in other if (run := _run(grid, one, scale, prior, known)) is not None]
+        runs = _readings(_of_interest(grid, template, prior), template, scale, prior, known)
+        if prior.slight and runs:
+            # The mean of what was found shows its directions better than one repetition did.
+            best = max(runs, key=lambda run: run.score)
+            edges = np.clip(_steps(best, grid), 0, len(grid.signal) - 1)
+            template = cycles(grid.signal, edges[:, 0], edges[:, 1] - edges[:, 0]).mean(axis=0)
+            runs += _readings(_of_interest(grid, template, prior), template, scale, prior, known)
         out += runs
         taken = np.zeros(len(alike), dtype=bool)
         taken[max(0, place - 2 * PHASES) : place + 2 * PHASES] = True
         for run in runs:
-            steps = (np.stack([run.start, run.end], axis=1) - motion.t[0]) / grid.step
-            for a, b in np.round(steps).astype(int):
+            for a, b in _steps(run, grid):
                 taken[max(0, a - PHASES) : b] = True
         alike = np.where(taken, 0.0, alike)
     return out
+
+
+def _steps(run: _Run, grid: _Grid) -> NDArray[np.int64]:
+    """(k, 2) edges of its repetitions, steps of the grid."""
+    seconds = np.stack([run.start, run.end], axis=1) - grid.motion.t[0]
+    return np.asarray(np.round(seconds / grid.step), dtype=np.int64)
+
+
+def _readings(
+    grid: _Grid, template: FloatArray, scale: tuple[float, float], prior: Prior, known: Sequence[Movement]
+) -> list[_Run]:
+    """The movements that a first template leads to, whatever part of a cycle it begins with."""
+    turns = [np.roll(template, k, axis=0) for k in range(0, PHASES, PHASES // (4 if prior.held else 2))]
+    runs = [run for one in turns if (run := _run(grid, one, scale, prior, known)) is not None]
+    # What was taken for a base may be a turning point.
+    other = [np.roll(run.movement.template, PHASES // 2, axis=0) for run in runs if run.late > _LATE]
+    return runs + [run for one in other if (run := _run(grid, one, scale, prior, known)) is not None]
+
+
+def _of_interest(grid: _Grid, template: FloatArray, prior: Prior) -> _Grid:
+    """The grid, of a slight movement only along its own main directions: elsewhere there is sway."""
+    if not prior.slight:
+        return grid
+    _, _, axes = np.linalg.svd(template, full_matrices=False)
+    main = axes[:_DIRECTIONS]
+    signal = grid.signal @ main.T @ main
+    return replace(grid, signal=signal, stretches=bank(signal, grid.stretches.moving))
 
 
 def _speed(grid: _Grid) -> FloatArray:
@@ -297,8 +338,8 @@ def _late(grid: _Grid, edges: NDArray[np.int64], prior: Prior) -> float:
 
     Where the exercise begins bent, going there and coming back are left over beside the true ones.
     """
-    halves = halves_beside(grid.signal, _rows(grid, edges), PHASES // 2 if prior.begins_bent else 0)
-    return 1 - halves if prior.begins_bent else halves
+    parted = max(_PARTED_S / grid.step, _PARTED * float(np.median(edges[:, 1] - edges[:, 0])))
+    return late(grid.signal, _rows(grid, edges), bent=prior.begins_bent, parted=round(parted))
 
 
 def _rows(grid: _Grid, edges: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -27,11 +27,14 @@ def bouts(motion: Motion, max_hold_s: float = MAX_HOLD_S) -> list[tuple[int, int
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
 
-def is_moving(motion: Motion) -> NDArray[np.bool_]:
-    """(n,) whether a sensor turns faster than rest, smoothed over a third of a second."""
+def is_moving(motion: Motion, share: float = _SHARE) -> NDArray[np.bool_]:
+    """(n,) whether a sensor turns faster than rest, smoothed over a third of a second.
+
+    share: of the recording's fastest usual movement, below which it is rest too.
+    """
     smooth = uniform_filter1d(motion.speed, max(1, round(0.3 * motion.rate_hz)), mode="nearest")
     usual = float(np.percentile(smooth, 90))
-    return np.asarray(smooth > max(STILL_RAD_S, _SHARE * usual))
+    return np.asarray(smooth > max(STILL_RAD_S, share * usual))
 
 
 def moving_s(motion: Motion) -> float:
