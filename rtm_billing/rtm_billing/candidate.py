@@ -5,7 +5,6 @@ from datetime import date
 from typing import Literal
 
 from .dates import Period
-from .rules import VERIFIED_THROUGH
 
 Group = Literal["supply", "setup", "management", "visit"]
 
@@ -21,7 +20,7 @@ class Candidate:
     service_date: date
     reasons: list[str]
     evidence: dict[str, object]
-    verified_through: date = VERIFIED_THROUGH
+    verified_through: date
     assistant: bool = False
     holds: list[str] = field(default_factory=list)
     replaces: str | None = None

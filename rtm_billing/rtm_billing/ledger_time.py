@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import NamedTuple
 
 from .case import TimeEntry
@@ -74,7 +75,7 @@ def unite_month(month: MonthLedger, *, with_doubt: bool) -> MonthTime:
     others = length(unite((piece.start, piece.end) for piece in pieces if not piece.assistant))
     contacts = sorted(
         (c for c in month.contacts if with_doubt or c.doubt is None),
-        key=lambda c: (c.on, c.channel, c.doubt or ""),
+        key=lambda c: (c.on, c.channel),
     )
     overlapped = sum(piece.end - piece.start for piece in pieces) - total
     return MonthTime(spans, total, total - others, contacts, overlapped)
@@ -95,7 +96,7 @@ def months(ctx: Context) -> dict[date, MonthLedger]:
         removed = taken.get(entry.by, visits)
         if removed:
             parts = subtract(parts, clip(whole, removed))
-        doubt = _doubt(entry, ctx) if parts else None
+        doubt = _doubt(entry, ctx)
         for part in parts:
             for on, (first, last) in _by_month(part, ctx):
                 ledger = found.setdefault(month_of(on).first, MonthLedger())
@@ -126,8 +127,6 @@ def _allowed(ctx: Context) -> list[Span]:
     """The instants at which time may count: consent and episode, up to `as_of`."""
     first = ctx.case.episode.started
     last = min(ctx.discharged or END, ctx.as_of - DAY)
-    if last < first:
-        return []
     dates = clip((first.toordinal(), last.toordinal() + 1), ctx.consent)
     return [
         (midnight(date.fromordinal(a), ctx.clinic), midnight(date.fromordinal(b), ctx.clinic))
@@ -158,14 +157,12 @@ def _doubt(entry: TimeEntry, ctx: Context) -> str | None:
 
 def _count_once(found: dict[date, MonthLedger], ctx: Context) -> None:
     """Entries kept whole in the month they start in reach into the next: that time is not counted again."""
-    reach = {False: 0, True: 0}  # of the clean pieces, of all pieces, in the months before
-    for first in sorted(found):
-        ledger = found[first]
-        if reach[True] > midnight(first, ctx.clinic):
-            ledger.pieces = [
-                piece._replace(start=min(max(piece.start, reach[piece.doubt is not None]), piece.end))
-                for piece in ledger.pieces
-            ]
-        for with_doubt in reach:
-            ends = (piece.end for piece in ledger.pieces if with_doubt or piece.doubt is None)
-            reach[with_doubt] = max(ends, default=0)
+    for before, after in pairwise(sorted(found)):
+        begin = midnight(after, ctx.clinic)
+        pieces = found[before].pieces
+        every = max((piece.end for piece in pieces), default=begin)
+        clean = max((piece.end for piece in pieces if piece.doubt is None), default=begin)
+        found[after].pieces = [
+            piece._replace(start=min(max(piece.start, clean if piece.doubt is None else every), piece.end))
+            for piece in found[after].pieces
+        ]

@@ -34,11 +34,13 @@ def management_outcome(
         )
         return Outcome("management", month, missing=[Missing(base.code, month, why)])
     lines = [_line(base, 1, ctx, month=month, minutes=base.low, time=time, data_days=data_days)]
-    add_on = next((rule for rule in rules if rule.step is not None), None)
-    if add_on is not None and add_on.step is not None and base.high is None and time.minutes >= add_on.low:
-        units = 1 + (time.minutes - add_on.low) // add_on.step
-        full = add_on.low + (units - 1) * add_on.step
-        lines.append(_line(add_on, units, ctx, month=month, minutes=full, time=time, data_days=data_days))
+    for add_on in rules:
+        if add_on.step is not None and base.high is None and time.minutes >= add_on.low:
+            more = (time.minutes - add_on.low) // add_on.step  # units beyond the first
+            full = add_on.low + more * add_on.step
+            lines.append(
+                _line(add_on, 1 + more, ctx, month=month, minutes=full, time=time, data_days=data_days)
+            )
     return Outcome("management", month, lines)
 
 

@@ -9,6 +9,7 @@ from .case import Payer
 from .dates import one_year_after
 from .errors import CaseError
 from .rules import Kind, OrganSystem, Rule, rules_on
+from .text import short
 
 Correction = Literal["reopening", "replacement"]
 
@@ -73,7 +74,7 @@ def profile_of(payer: Payer) -> Profile:
     """The profile of a case: the named one, with what the case itself says about the payer."""
     base = PROFILES.get(payer.profile)
     if base is None:
-        raise CaseError(f"payer.profile: {payer.profile[:40]!r} is not one of {', '.join(PROFILES)}")
+        raise CaseError(f"payer.profile: {short(payer.profile)} is not one of {', '.join(PROFILES)}")
     given: dict[str, object] = {}
     if payer.rules_as_of is not None:
         given["rules_as_of"] = payer.rules_as_of

@@ -15,6 +15,7 @@ from .context import Context
 from .dates import Period
 from .errors import CaseError
 from .known_codes import IN_CLINIC, TIMED
+from .rules import VERIFIED_THROUGH
 from .text import counted
 
 QUARTER, LEAST = 15, 8
@@ -101,6 +102,7 @@ def _outcome(on: date, day: _Day, ctx: Context) -> Outcome:
                     "timed_minutes_of_the_day": float(total),
                     "settings": ctx.settings.shown(("timed_units",), on),
                 },
+                verified_through=VERIFIED_THROUGH,
                 assistant=day.assistant[code] > spent * TENTH,
             )
         )
