@@ -1,5 +1,6 @@
 """Payer profiles: which codes by whose dates, how a sent claim is corrected, how long a claim may wait."""
 
+from collections.abc import Collection
 from datetime import date, timedelta
 from typing import Literal
 
@@ -25,7 +26,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     words: str
     rules_as_of: date | None = None
-    covered: frozenset[str] | None = None
+    covered: Collection[str] | None = None
     correction: Correction = "replacement"
     filing: Literal["year"] | int | None = None
     therapy_threshold: bool = False
@@ -64,9 +65,19 @@ PROFILES: dict[str, Profile] = {
             words="a commercial plan still on the codes of 2025: no short supply, no 98979",
             rules_as_of=date(2025, 12, 31),
         ),
-        Profile(name="none_covered", words="a payer that covers no RTM code", covered=frozenset()),
+        Profile(name="none_covered", words="a payer that covers no RTM code", covered=()),
         Profile(name="custom", words="as the case describes it"),
     )
+}
+
+
+# a field of the profile, and the field of a case's payer that stands over it
+SAID_BY_THE_CASE = {
+    "rules_as_of": "rules_as_of",
+    "covered": "covered",
+    "correction": "correction",
+    "filing": "timely_filing_days",
+    "therapy_threshold": "therapy_threshold",
 }
 
 
@@ -75,15 +86,5 @@ def profile_of(payer: Payer) -> Profile:
     base = PROFILES.get(payer.profile)
     if base is None:
         raise CaseError(f"payer.profile: {short(payer.profile)} is not one of {', '.join(PROFILES)}")
-    given: dict[str, object] = {}
-    if payer.rules_as_of is not None:
-        given["rules_as_of"] = payer.rules_as_of
-    if payer.covered is not None:
-        given["covered"] = frozenset(payer.covered)
-    if payer.correction is not None:
-        given["correction"] = payer.correction
-    if payer.timely_filing_days is not None:
-        given["filing"] = payer.timely_filing_days
-    if payer.therapy_threshold is not None:
-        given["therapy_threshold"] = payer.therapy_threshold
-    return msgspec.structs.replace(base, **given) if given else base
+    given = {field: getattr(payer, said) for field, said in SAID_BY_THE_CASE.items()}
+    return msgspec.structs.replace(base, **{field: said for field, said in given.items() if said is not None})

@@ -8,7 +8,7 @@ day, of the window's anchor by the start of the episode.
 import difflib
 from collections.abc import Mapping
 from datetime import date
-from typing import cast
+from typing import Any
 
 import msgspec
 
@@ -113,7 +113,7 @@ class Settings:
         self._dated: dict[str, list[tuple[date, object]]] = {}
         for name, value in given.items():
             if name not in SETTINGS:
-                near = difflib.get_close_matches(str(name), SETTINGS, n=3, cutoff=0.4)
+                near = difflib.get_close_matches(str(name), SETTINGS, cutoff=0.4)
                 hint = f"; nearest: {', '.join(near)}" if near else ""
                 raise CaseError(f"settings.{short(name)[1:-1]}: is not a setting{hint}")
             if isinstance(value, (list, tuple)) and any(isinstance(item, Mapping) for item in value):
@@ -121,8 +121,8 @@ class Settings:
             else:
                 self._fixed[name] = _checked(f"settings.{name}", SETTINGS[name], value)
 
-    def at(self, name: str, on: date) -> object:
-        """The value in force on a date."""
+    def at(self, name: str, on: date) -> Any:
+        """The value in force on a date: of the kind its setting has, checked when it was read."""
         for start, value in self._dated.get(name, ()):
             if start <= on:
                 return value
@@ -130,15 +130,18 @@ class Settings:
 
     def text(self, name: str, on: date) -> str:
         """The value in force of a setting that is one word."""
-        return cast("str", self.at(name, on))
+        value: str = self.at(name, on)
+        return value
 
     def number(self, name: str, on: date) -> int:
         """The value in force of a setting that is a whole number."""
-        return cast("int", self.at(name, on))
+        value: int = self.at(name, on)
+        return value
 
     def channels(self, on: date) -> tuple[str, ...]:
         """The channels that are live contact."""
-        return cast("tuple[str, ...]", self.at("contact_channels", on))
+        value: tuple[str, ...] = self.at("contact_channels", on)
+        return value
 
     def shown(self, names: tuple[str, ...], on: date) -> dict[str, object]:
         """Name to value in force, JSON-ready, for a line's evidence."""
@@ -146,7 +149,7 @@ class Settings:
 
 
 def _dated(name: str, items: list[object]) -> list[tuple[date, object]]:
-    dated = []
+    dated: dict[date, object] = {}
     for index, item in enumerate(items):
         field = f"settings.{name}[{index}]"
         if not isinstance(item, Mapping) or set(item) != {"from", "value"}:
@@ -155,10 +158,10 @@ def _dated(name: str, items: list[object]) -> list[tuple[date, object]]:
             start = msgspec.convert(item["from"], type=date | None) or date.min
         except msgspec.ValidationError as problem:
             raise CaseError(f"{field}.from: {short(item['from'])} is not a date") from problem
-        dated.append((start, _checked(f"{field}.value", SETTINGS[name], item["value"])))
-    if len({start for start, _ in dated}) < len(dated):
+        dated[start] = _checked(f"{field}.value", SETTINGS[name], item["value"])
+    if len(dated) < len(items):
         raise CaseError(f"settings.{name}: two values begin on the same date")
-    return sorted(dated, key=lambda pair: pair[0], reverse=True)
+    return [(start, dated[start]) for start in sorted(dated, reverse=True)]
 
 
 def _checked(field: str, setting: Setting, value: object) -> object:
