@@ -82,9 +82,21 @@ def _rules(record: Mapping[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def stands(line: Mapping[str, Any], evaluation: Mapping[str, Any]) -> bool:
-    """Whether an evaluation still gives a released line."""
+    """Whether an evaluation still gives a released line.
+
+    One that was released with the units in doubt stands in an evaluation as two: without the doubt, and what it adds.
+    """
+    added = line["evidence"].get("units_in_doubt")
+    wanted = {**line, "units": added or line["units"]}
     same = ("code", "units", "modifiers", "service_date", "period", "decision")
-    return any(all(each[name] == line[name] for name in same) for each in evaluation["lines"])
+    if not any(all(each[name] == wanted[name] for name in same) for each in evaluation["lines"]):
+        return False
+    whole = sum(
+        each["units"]
+        for each in evaluation["lines"]
+        if (each["code"], each["period"]) == (line["code"], line["period"])
+    )
+    return added is None or whole == line["units"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

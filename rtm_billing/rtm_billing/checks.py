@@ -11,6 +11,7 @@ from .dates import Period
 from .known_codes import CARE_MANAGEMENT, IN_CLINIC, RPM
 from .rules import RTM_CODES, RULES, SUPPLY_CODES
 from .tables import Edits
+from .text import counted
 
 KNOWN = RPM | CARE_MANAGEMENT | IN_CLINIC | RTM_CODES
 _SHORT = frozenset(rule.code for rule in RULES if rule.kind == "supply" and rule.low == 2)
@@ -91,11 +92,15 @@ def against_sent(outcome: Outcome, ctx: Context) -> tuple[list[Candidate], list[
     """The lines that may still be sent, with `replaces` set, and those that were."""
     sent = sent_setups(ctx, outcome.period) if outcome.group == "setup" else ctx.sent_in(outcome.period)
     by_code = {claim.code: claim for claim in reversed(sent)}
-    lines, missing = [], []
+    lines: list[Candidate] = []
+    missing: list[Missing] = []
     for line in outcome.lines:
         same = by_code.get(line.code)
         if same is not None:
-            missing.append(Missing(line.code, line.period, f"already sent as {same.claim_id}"))
+            why = f"already sent as {same.claim_id}"
+            if line.code in {each.code for each in missing}:  # what only doubts add to the line
+                why += f"; {counted(line.units, 'more unit')} would rest on doubtful evidence"
+            missing.append(Missing(line.code, line.period, why))
             continue
         rival = _rival(line.code, by_code)
         if rival is not None and not _outgrows(line.code, rival.code):

@@ -11,8 +11,9 @@ import contextlib
 import queue
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -57,6 +58,14 @@ class Group:
 
     acks: dict[UUID, wire.Ack]
     committed: list[tuple[UUID, str]]
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What is gathered for one gateway's ack."""
+
+    committed: list[str] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -204,7 +213,8 @@ class Ingest:
 
 def commit_group(store: Store, messages: Sequence[Message], now: datetime) -> Group:
     """Commit the messages of any gateways, tenant by tenant. Raises Unavailable: then try the same again."""
-    group = Group({}, [])
+    journal: list[tuple[UUID, str]] = []
+    answers: defaultdict[UUID, _Answer] = defaultdict(_Answer)
     by_tenant: dict[UUID, list[Message]] = {}
     owners = {
         gateway: store.lookup("gateway", gateway.bytes) for gateway in {each.gateway for each in messages}
@@ -212,20 +222,23 @@ def commit_group(store: Store, messages: Sequence[Message], now: datetime) -> Gr
     for message in messages:
         owner = owners[message.gateway]
         if owner is None:
-            _add(group, message.gateway, refused=_refuse_unknown(message))
+            answers[message.gateway].refused += [(each.key, each.why) for each in _refuse_unknown(message)]
         else:
             by_tenant.setdefault(owner[0], []).append(message)
     for tenant, mine in by_tenant.items():
         items = [item for message in mine for item in read_message(message, tenant)]
         for outcome in _commit_tenant(store, tenant, items, now):
-            group.committed += [(tenant, key) for _, key in outcome.committed]
+            journal += [(tenant, key) for _, key in outcome.committed]
             for gateway, key in outcome.committed:
-                _add(group, gateway, committed=[key])
+                answers[gateway].committed.append(key)
             for refusal in outcome.refused:
-                _add(group, refusal.gateway, refused=[refusal])
+                answers[refusal.gateway].refused.append((refusal.key, refusal.why))
             for result, n in outcome.counts.items():
                 metrics.INGEST_ITEMS.labels(result).inc(n)
-    return group
+    acks = {
+        gateway: wire.Ack(tuple(each.committed), tuple(each.refused)) for gateway, each in answers.items()
+    }
+    return Group(acks, journal)
 
 
 def replay_quarantine(store: Store, tenant: UUID) -> Replayed:
@@ -286,14 +299,6 @@ def _refuse_unknown(message: Message) -> list[Refusal]:
         refused.append(Refusal(message.gateway, key, "unknown_gateway", _UNKNOWN_GATEWAY, b""))
         metrics.INGEST_ITEMS.labels("unknown_gateway").inc()
     return refused
-
-
-def _add(
-    group: Group, gateway: UUID, *, committed: Sequence[str] = (), refused: Sequence[Refusal] = ()
-) -> None:
-    ack = group.acks.get(gateway, wire.Ack())
-    more = tuple((each.key, each.why) for each in refused)
-    group.acks[gateway] = wire.Ack((*ack.committed, *committed), (*ack.refused, *more))
 
 
 def _count(arrival: _Arrival) -> int:

@@ -69,7 +69,8 @@ def test_everything_a_reviewer_asks_for(billed: Billed) -> None:
     assert all(each["first"].endswith("-05:00") for each in counted)
     assert all(each["source"] == ["homestretch, wrist"] for each in counted)
     (rest,) = [each for each in record["data_days"] if not each["counted"]]
-    assert rest["doubts"] == ["the same samples were received before under another name"]
+    assert rest["doubts"][0] == "the same samples were received before under another name"
+    assert rest["doubts"][1].endswith("are the same samples as those of 2026-03-03, 14:00")
     assert {each["recording"] for each in record["chunks"]} == {each["recording"] for each in counted}
     assert record["device"]["regulatory_basis"] == "test"
     assert [each["radio_link"] for each in record["device"]["sensors"]] == ["encrypted"]

@@ -63,6 +63,7 @@ def take_in(store: Store, tenant: UUID, content: bytes, *, actor: UUID, now: dat
         response = read_response(text)
     except CaseError as problem:
         raise ClaimsError(str(problem)) from None
+    besides = tuple(answer.words for answer in response.answers if answer.of_the_practice)
     digest = hashlib.sha256(content)
     with store.tenant_tx(tenant) as tx:
         lifecycle.one_at_a_time(tx, tenant)
@@ -70,9 +71,8 @@ def take_in(store: Store, tenant: UUID, content: bytes, *, actor: UUID, now: dat
         if tx.execute(
             "SELECT 1 FROM claim_response WHERE tenant_id = %s AND sha256 = %s", (tenant, digest.digest())
         ).fetchone():
-            return Taken(response.kind, known=True)
+            return Taken(response.kind, known=True, besides=besides)
         moved = unchanged = unmatched = 0
-        besides = tuple(answer.words for answer in response.answers if answer.of_the_practice)
         for answer in response.answers:
             lines = _lines(tx, tenant, answer)
             if answer.payer_control and answer.claim:

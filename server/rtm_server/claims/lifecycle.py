@@ -38,7 +38,7 @@ GONE: tuple[State, ...] = ("rejected", "withdrawn", "replaced")
 LEAST_REASON = 8  # characters: a word is no reason
 
 _SIBLINGS = """
-SELECT line_id, code, state, evidence FROM claim_line
+SELECT line_id, code, units, state, evidence FROM claim_line
 WHERE tenant_id = %s AND episode_id = %s AND period_from = %s AND period_to = %s AND state <> ALL(%s)
 ORDER BY code FOR UPDATE
 """
@@ -119,13 +119,24 @@ def approve(tx: Tx, tenant: UUID, actor: UUID, line: Draft, *, reason: str, at: 
     """Release a line in a person's name; the line's id.
 
     A held line needs a reason; if it stands instead of others (`evidence.instead_of`), those are withdrawn, and none
-    of them may be released beside it. ConflictError: somebody was faster, or what it excludes has left already.
+    of them may be released beside it. One with units in doubt (`evidence.units_in_doubt`) takes the place of the same
+    line without them. ConflictError: somebody was faster, or what it excludes has left already.
     """
     one_at_a_time(tx, tenant)
     require_clerk(tx, tenant, actor)
     if line.decision == "hold" and len(reason.strip()) < LEAST_REASON:
         raise ClaimsError("a held line needs a reason of at least a few words")
-    rivals = _rivals(tx, tenant, line)
+    for rival in _rivals(tx, tenant, line):
+        why = f"{line.code} with {line.units} units" if rival["code"] == line.code else line.code
+        move(
+            tx,
+            tenant,
+            [rival["line_id"]],
+            "withdrawn",
+            actor=actor,
+            reason=f"{why} was released instead",
+            at=at,
+        )
     made = tx.execute(
         _INSERT,
         (
@@ -137,10 +148,12 @@ def approve(tx: Tx, tenant: UUID, actor: UUID, line: Draft, *, reason: str, at: 
         raise ConflictError(f"{line.code} of this period was released already")
     made_id: UUID = made["line_id"]
     _note(tx, tenant, made_id, "approved", actor, reason, at)
-    move(tx, tenant, rivals, "withdrawn", actor=actor, reason=f"{line.code} was released instead", at=at)
     audit.append(
         tx, tenant, "claim_line_released", actor=actor, subject=made_id,
-        detail={"code": line.code, "service_date": line.service_date.isoformat(), "decision": line.decision},
+        detail={
+            "code": line.code, "units": line.units, "units_in_doubt": line.evidence.get("units_in_doubt"),
+            "service_date": line.service_date.isoformat(), "decision": line.decision,
+        },
     )  # fmt: skip
     return made_id
 
@@ -204,19 +217,22 @@ def history(tx: Tx, tenant: UUID, line: UUID) -> list[Event]:
     return [Event(row["event_no"], row["state"], row["actor_id"], row["reason"], row["at"]) for row in rows]
 
 
-def _rivals(tx: Tx, tenant: UUID, line: Draft) -> list[UUID]:
+def _rivals(tx: Tx, tenant: UUID, line: Draft) -> list[dict[str, Any]]:
     """Released lines that this one stands instead of."""
     instead_of = set(line.evidence.get("instead_of") or ())
-    found: list[UUID] = []
+    found: list[dict[str, Any]] = []
     for other in tx.execute(_SIBLINGS, (tenant, line.episode, *line.period, list(GONE))).fetchall():
         if line.code in (other["evidence"].get("instead_of") or ()):
             raise ConflictError(f"{other['code']} was released instead of {line.code}, never beside it")
-        if other["code"] in instead_of:
+        more = (
+            other["code"] == line.code and "units_in_doubt" in line.evidence and other["units"] < line.units
+        )
+        if more or other["code"] in instead_of:
             if other["state"] != "approved":
                 raise ConflictError(
                     f"{other['code']} of the same period has left already: it must be corrected, not joined"
                 )
-            found.append(other["line_id"])
+            found.append(other)
     return found
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import zipfile
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import httpx
@@ -13,6 +14,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from rtm_billing import audit_check
+from rtm_billing.x12 import interchange
 from rtm_server import enrol
 from rtm_server.claims.testing import PATIENT, PRACTICE
 from rtm_server.crypto import patient_place
@@ -134,3 +136,115 @@ def test_sizes_and_roles(clerk: httpx.Client, client_now: httpx.Client, month: H
     assert client_now.post(f"{MONTH}/export", data={"format": "csv"}).status_code == 403
     assert client_now.post(f"{MONTH}/responses", files={"answer": ("x", b"ISA")}).status_code == 403
     assert client_now.get(f"{MONTH}/lines/x/audit.zip").status_code == 403
+
+
+OCTOBER = "/billing/2026-10"
+
+
+@pytest.fixture
+def minutes(client: httpx.Client, month: House) -> httpx.Client:
+    """Signed in: Samuel has 45 certain minutes in October and 21 that were entered late."""
+    with month.store.tenant_tx(month.tenant) as tx:
+        for day, length in ((12, 25), (13, 20)):
+            tx.execute(
+                "INSERT INTO time_entry (tenant_id, entry_id, episode_id, author_id, role, started_at, ended_at,"
+                " activity, contact, entered_at) SELECT tenant_id, gen_random_uuid(), episode_id, therapist_id,"
+                " 'therapist', %(at)s, %(at)s + %(length)s, 'call', 'phone', %(at)s + %(length)s FROM episode"
+                " WHERE tenant_id = %(tenant)s AND patient_id = %(patient)s",
+                {
+                    "at": datetime(2026, 10, day, 15, tzinfo=UTC),
+                    "length": timedelta(minutes=length),
+                    "tenant": month.tenant,
+                    "patient": month.patients["Samuel Ito"],
+                },
+            )
+    client.post("/sign-in", data={"email": month.billing, "password": PASSWORD})
+    return client
+
+
+def offered(page: str, form: str) -> list[str]:
+    """Keys of 98981 that a form of the page offers."""
+    block = page.partition('id="hold"' if form == "release-held" else 'id="ready"')[2].partition(
+        "</section>"
+    )[0]
+    return re.findall(r'name="line" value="([^"]+\.98981\.[^"]+)"', block)
+
+
+@pytest.mark.parametrize("certain_first", [True, False])
+def test_units_in_doubt_are_released_with_those_that_stand_as_one_line(
+    minutes: httpx.Client, month: House, certain_first: bool
+) -> None:
+    page = minutes.get(OCTOBER).text
+    assert "98981 GP</span>, 1 more unit" in page
+    assert "as one line of 2" in page
+    (certain,), (doubtful,) = offered(page, "release"), offered(page, "release-held")
+    assert "1 more unit" in minutes.get(f"{OCTOBER}/lines/{doubtful}").text
+    ready = re.findall(r'name="line" value="([^"]+)"', page.partition(f'action="{OCTOBER}/release"')[2])
+    rest = [key for key in ready if key != certain]
+    assert minutes.post(f"{OCTOBER}/release", data={"line": doubtful}).status_code == 409, "never in bulk"
+    assert minutes.post(f"{OCTOBER}/release-held", data={"line": doubtful, "reason": "no"}).status_code == 422
+    if certain_first:
+        assert minutes.post(f"{OCTOBER}/release", data={"line": certain}).status_code == 303
+        assert offered(minutes.get(OCTOBER).text, "release-held") == [doubtful], "still to be decided on"
+    form = {"line": doubtful, "reason": "the telephone log of that day is on file"}
+    assert minutes.post(f"{OCTOBER}/release-held", data=form).status_code == 303
+    assert minutes.post(f"{OCTOBER}/release-held", data=form).status_code == 409, "once"
+    assert minutes.post(f"{OCTOBER}/release", data={"line": rest}).status_code == 303
+    page = minutes.get(OCTOBER).text
+    assert offered(page, "release") == offered(page, "release-held") == []
+    assert "98981 GP</span> × 2" in page
+    line = minutes.get(f"{OCTOBER}/lines/{certain}").text
+    assert "the telephone log of that day is on file" in line
+    assert ("98981 with 2 units was released instead" in line) == certain_first
+    with month.store.tenant_tx(month.tenant) as tx:
+        noted = tx.execute(
+            "SELECT detail FROM audit WHERE action = 'claim_line_released' AND detail->>'code' = '98981'"
+            " ORDER BY entry_no DESC LIMIT 1"
+        ).fetchone()
+    assert noted is not None
+    assert noted["detail"]["units"] == 2
+    assert noted["detail"]["units_in_doubt"] == 1
+
+    files = unzipped(minutes.post(f"{OCTOBER}/export", data={"format": "837p"}))
+    (text,) = (content.decode() for name, content in files.items() if name.endswith(".837"))
+    assert re.findall(r"SV1\*HC:98981:GP\*(\d+)\*UN\*(\d+)", text) == [("100", "2")]
+    assert unzipped(minutes.post(f"{OCTOBER}/export", data={"format": "837p"})) == files
+    report = audit_check.check(minutes.get(f"{OCTOBER}/lines/{certain}/audit.zip").content)
+    assert [each for each in report["faults"] if "raw data" not in each] == [], (
+        "furnished days have no samples"
+    )
+
+
+def test_units_in_doubt_do_not_join_what_has_left(minutes: httpx.Client) -> None:
+    page = minutes.get(OCTOBER).text
+    (doubtful,) = offered(page, "release-held")
+    ready = re.findall(r'name="line" value="([^"]+)"', page.partition(f'action="{OCTOBER}/release"')[2])
+    assert minutes.post(f"{OCTOBER}/release", data={"line": ready}).status_code == 303
+    assert minutes.post(f"{OCTOBER}/export", data={"format": "837p"}).status_code == 200
+    form = {"line": doubtful, "reason": "the telephone log of that day is on file"}
+    assert minutes.post(f"{OCTOBER}/release-held", data=form).status_code == 409
+    page = minutes.get(OCTOBER).text
+    assert "1 more unit would rest on doubtful evidence" in page
+    assert page.count("Already sent as HS") == 1, "what stands under Released is not told twice"
+
+
+def test_money_besides_the_claims_is_shown_each_time(clerk: httpx.Client) -> None:
+    files = unzipped(clerk.post(f"{MONTH}/export", data={"format": "837p"}))
+    (text,) = (content.decode() for name, content in files.items() if name.endswith(".837"))
+    claim = re.findall(r"\nCLM\*([^*]+)\*", text)[0]
+    body = [
+        "ST*835*0001~", "BPR*I*12.5*C*CHK************20261120~", "TRN*1*CHECK1*1123456789~", "DTM*405*20261120~",
+        "N1*PR*CONTRACTOR~", "N3*1 PAYER WAY~", "N4*ALBANY*NY*12207~", "PER*BL*HELP*TE*5185550199~",
+        "N1*PE*RIVERSIDE*XX*1234567893~", f"PLB*1234567893*20261231*WO:{claim}*12.5*L6*-0.75~", "SE*11*0001~",
+    ]  # fmt: skip
+    answer = interchange(
+        [body], sender=("ZZ", "13282"), receiver=("ZZ", "SUB001"), control=7, group_control=7,
+        group=("HP", "005010X221A1"), at=datetime(2026, 11, 20, tzinfo=UTC), test=True,
+    )  # fmt: skip
+    for said in ("0 lines moved", "taken in before"):
+        page = clerk.post(f"{MONTH}/responses", files={"answer": ("a.835", answer.encode())}).text
+        assert said in page
+        told = page.partition("Money besides the claims")[2].partition("</section>")[0]
+        assert "12.50 withheld from the payment besides the claims: an overpayment taken back (WO)" in told
+        assert "0.75 added to the payment besides the claims: interest (L6)" in told
+    assert "Money besides" not in clerk.get(MONTH).text

@@ -83,7 +83,8 @@ def payer_response(
     except ClaimsError as problem:
         words = InvalidError(f"{sentence(str(problem))}. Nothing was changed.")
         return month_page(request, svc, who, first, problem=words)
-    return month_page(request, svc, who, first, note=_said(taken))
+    besides = [each.removeprefix(f"{taken.kind}: ") for each in taken.besides]
+    return month_page(request, svc, who, first, note=_said(taken), besides=besides)
 
 
 def _require_files(done: Exported) -> None:
@@ -98,6 +99,8 @@ def _said(taken: Taken) -> str:
     if taken.known:
         return f"This {taken.kind} was taken in before; nothing moved."
     words = f"{taken.kind} taken in: {plural(taken.moved, 'line')} moved"
+    if taken.unchanged:
+        words += f", {plural(taken.unchanged, 'line')} stood so already"
     if taken.unmatched:
         words += f", {plural(taken.unmatched, 'entry', 'entries')} not ours"
     return f"{words}."

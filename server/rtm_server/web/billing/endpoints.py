@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Annotated
 
@@ -138,9 +139,9 @@ def _chosen(item: Found | None, state: State) -> Found:
 
 def month_page(
     request: Request, svc: Services, who: Actor, first: date, *, note: str | None = None,
-    problem: PageError | None = None,
+    problem: PageError | None = None, besides: Sequence[str] = (),
 ) -> Response:  # fmt: skip
-    """The month with what has just happened on top."""
+    """The month with what has just happened on top. besides: what a payer said of the practice as a whole."""
     now = svc.now()
     with svc.store.tenant_tx(who.tenant) as tx:
         at = clinic.clinic(tx, who.tenant)
@@ -156,6 +157,7 @@ def month_page(
         "next_name": month_name(following),
         "this_month": first == at.today(now).replace(day=1),
         "note": note,
+        "besides": besides,
         "error": None if problem is None else problem.sentence,
     }
     return svc.pages.render(request, "billing.html", values, 200 if problem is None else problem.status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -52,6 +53,10 @@ WHERE l.tenant_id = %(tenant)s AND l.service_date BETWEEN %(first)s AND %(last)s
 """
 
 
+IN_DOUBT = ".doubt"
+"""After the key of a line: what doubtful evidence adds to it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A line of the month with what a release stores beside it."""
@@ -93,22 +98,21 @@ def load(store: Store, tx: Tx, at: Clinic, first: date, now: datetime) -> Evalua
         case = ledger.case(tx, at.tenant, item.episode, today)
         result: Mapping[str, Any] = evaluate(case)
         doubts = ledger.doubtful(case["data"])
-        for fresh in _evaluated(item, result, doubts):
+        for fresh in _with_joined_units(_evaluated(item, result, doubts)):
             if not first <= fresh.line.service_date <= last or _stood_for(fresh, found):
                 continue
             if (why := rejected.get(fresh.line.key)) is not None:
                 sent = replace(fresh.line, reasons=(*fresh.line.reasons, f"sent before and rejected: {why}"))
                 fresh = replace(fresh, line=sent)  # noqa: PLW2901 - the same line, with what became of it
-            standing = found.setdefault(fresh.line.key, fresh)
-            if standing is not fresh and standing.line.decision != "hold" == fresh.line.decision:
-                warnings.append(
-                    f"{item.name}: {plural(fresh.line.units, 'more unit')} of {fresh.line.code} would rest on"
-                    f" evidence in doubt and {'is' if fresh.line.units == 1 else 'are'} not offered here"
-                )
+            standing = found.get(fresh.line.key)
+            if standing is None:
+                found[fresh.line.key] = fresh
+            elif fresh.line.joins and standing.line.units < fresh.line.joins + fresh.line.units:
+                found[fresh.line.key + IN_DOUBT] = _joined(fresh, standing.line.units)
         not_billable += [
             NotBillable(item.name, item.record_number, entry["code"], _period(entry["period"]), entry["why"])
             for entry in result["not_billable"]
-            if first <= _period(entry["period"])[1] <= last
+            if first <= _period(entry["period"])[1] <= last and not _shown_as_sent(item, entry, found)
         ]
         open_periods += _open(item, result, first, last)
         warnings += [
@@ -154,6 +158,23 @@ def _evaluated(item: Episode, result: Mapping[str, Any], doubts: Sequence[Doubtf
         inside = [each for each in doubts if period[0] <= each.on <= period[1]]
         more = {name: entry[name] for name in ("replaces", "correction") if name in entry}
         yield Found(line, item.episode, {**entry["evidence"], **more}, result["rules_version"], inside)
+
+
+def _with_joined_units(found: Iterable[Found]) -> Iterable[Found]:
+    """The rules give a line twice where doubtful evidence adds units: what stands, and what is held of it."""
+    certain: dict[str, int] = {}
+    for each in found:
+        key = each.line.key
+        yield each if key not in certain else replace(each, line=replace(each.line, joins=certain[key]))
+        certain.setdefault(key, each.line.units)
+
+
+def _joined(fresh: Found, standing: int) -> Found:
+    """The units in doubt beside those that stand, as a line of its own to decide on; released, they are one line."""
+    whole = fresh.line.joins + fresh.line.units
+    line = replace(fresh.line, key=fresh.line.key + IN_DOUBT, joins=standing, units=whole - standing)
+    evidence = {**fresh.evidence, "units_in_doubt": fresh.line.units}
+    return replace(fresh, line=line, evidence=evidence)
 
 
 def _open(item: Episode, result: Mapping[str, Any], first: date, last: date) -> list[OpenPeriod]:
@@ -211,6 +232,16 @@ def _stored(
     return found
 
 
+def _shown_as_sent(item: Episode, entry: Mapping[str, Any], found: Mapping[str, Found]) -> bool:
+    """Whether all that is said is that the line has left, and it stands among the released ones already."""
+    line = found.get(line_key(item.episode, entry["code"], _period(entry["period"])))
+    return (
+        line is not None
+        and line.stored is not None
+        and re.fullmatch(r"already sent as \S+", entry["why"]) is not None
+    )
+
+
 def _stood_for(fresh: Found, found: Mapping[str, Found]) -> bool:
     """Whether a released line stands instead of this one, which then never goes out beside it."""
     return any(
@@ -227,8 +258,8 @@ def release(tx: Tx, who: Actor, chosen: Sequence[Found], reason: str, now: datet
     for item in chosen:
         line = item.line
         draft = lifecycle.Draft(
-            item.episode, line.code, line.units, line.modifiers, line.service_date, line.period, line.decision,
-            line.reasons, item.evidence, item.rules_version,
+            item.episode, line.code, line.joins + line.units, line.modifiers, line.service_date, line.period,
+            line.decision, line.reasons, item.evidence, item.rules_version,
         )  # fmt: skip
         try:
             lifecycle.approve(tx, who.tenant, who.user, draft, reason=reason, at=now)

@@ -9,6 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from rtm_server.web.billing.line_history import STATE_WORDS, Standing, Step
+from rtm_server.web.wording import plural
 
 DATA_DAY = "Data day"
 
@@ -41,6 +42,15 @@ class Line:
     release_reason: str | None = None
     standing: str = ""
     patient: UUID | None = None
+    joins: int = 0
+    """Units of the same line that stand without a doubt: these are released with them, as one line."""
+
+    @property
+    def units_words(self) -> str:
+        """` × 3`, `, 2 more units`; empty for a line of one unit."""
+        if self.joins:
+            return f", {plural(self.units, 'more unit')}"
+        return f" × {self.units}" if self.units > 1 else ""
 
     @property
     def standing_words(self) -> str:
