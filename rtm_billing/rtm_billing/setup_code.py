@@ -46,7 +46,7 @@ def setup_outcome(period: Period, counted_days: Sequence[date], ctx: Context) ->
     education = ctx.settings.text("setup_date", period.last) == "education"
     service_date = setup.on if education else _minimum_met(days, ctx)
     met = {_met(len(days), need_on(ctx, on)) for on in (period.first, period.last)}
-    straddles = len(days) > 1 and days[0].year != days[-1].year and len(met) == 2
+    straddles = len({on.year for on in days}) == 2 and len(met) == 2
     by_date = service_date is not None and _met(len(days), need_on(ctx, service_date))
     if service_date is None or not (by_date or straddles):
         if period.last >= ctx.as_of:

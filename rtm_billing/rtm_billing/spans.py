@@ -17,8 +17,7 @@ def unite(spans: Iterable[Span]) -> list[Span]:
         if start >= end:
             continue
         if united and start <= united[-1][1]:
-            if end > united[-1][1]:
-                united[-1] = (united[-1][0], end)
+            united[-1] = (united[-1][0], max(end, united[-1][1]))
         else:
             united.append((start, end))
     return united

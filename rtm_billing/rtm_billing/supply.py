@@ -61,7 +61,7 @@ def supply_outcome(window: Period, counted_days: Sequence[date], ctx: Context) -
     by_last = ctx.profile.rules("supply", organ, window.last)
     rule = rule_for(by_last, count)
     before = rule_for(ctx.profile.rules("supply", organ, window.first), count)
-    straddles = count > 1 and days[0].year != days[-1].year and _code(rule) != _code(before)
+    straddles = len({on.year for on in days}) == 2 and _code(rule) != _code(before)
     rule = rule or (before if straddles else None)
     service_date: date | None = window.last
     if rule is not None and ctx.settings.text("supply_date", window.last) == "threshold":

@@ -95,6 +95,7 @@ def test_spans_against_brute_force(
     assert _points(united) == _points(one)
     assert length(united) == len(_points(one))
     assert all(a[1] < b[0] for a, b in pairwise(united))
+    assert all(a < b for a, b in united)
     rest = subtract(united, removed)
     assert _points(rest) == _points(one) - _points(two)
     assert rest == sorted(rest)
