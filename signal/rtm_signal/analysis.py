@@ -19,7 +19,7 @@ from rtm_signal.movement import Movement
 from rtm_signal.orientation import Orientation
 from rtm_signal.placement import misplaced
 from rtm_signal.recording import FloatArray, Recording, RecordingError
-from rtm_signal.repetitions import find_sets, learn, walks_only
+from rtm_signal.repetitions import find_sets, learn
 from rtm_signal.repetitions_count import CountedSet, settle, total_range
 from rtm_signal.repetitions_prescribed import Prior, prior_of
 from rtm_signal.repetitions_timing import Timing, timings
@@ -84,7 +84,7 @@ def analyze(
     prior = prior_of(entry)
     known = _learn(calibrated, shown, calibration_repetitions, set(oriented), prior)
     found = find_sets(moved, trimmed=trimmed, known=known, prior=prior)
-    counted = [settle(one, moved, trimmed=trimmed, known=known) for one in found]
+    counted = [settle(one, moved, trimmed=trimmed, known=known) for one in found.sets]
     withheld = [Withheld("rom_deg", doubt.why) for doubt in doubts] or reasons(choice, entry, oriented)
     withheld = withheld or [Withheld("rom_deg", why) for why in (*own.doubts, *both.doubts)]
     if not withheld and len(choice.of) == 1 and choice.of[0] in shown:
@@ -99,7 +99,7 @@ def analyze(
         angle = measure(choice, entry, oriented, shown, still, inside, slip)
         withheld += angle.withheld
     withheld += [Withheld("samples", remark) for remark in (*grid.remarks, *own.remarks, *both.remarks)]
-    if not found and not trimmed and not known and prior is None and walks_only(moved):
+    if found.walking:
         withheld.append(Withheld("repetitions", WALKING))
     tempo = None if entry.id == catalogue.GENERIC.id else entry.tempo_s
     sets = tuple(_set(one, moved, angle, known, tempo) for one in counted)

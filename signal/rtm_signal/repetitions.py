@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from rtm_signal.features import Motion
 from rtm_signal.gait import walks
 from rtm_signal.movement import FoundSet, Movement, likeness, same_axes, scale_of, weigh
 from rtm_signal.recording import FloatArray
-from rtm_signal.repetitions_candidates import EDGE_PAD, candidates, tiled
+from rtm_signal.repetitions_candidates import EDGE_PAD, periods_of, tiled
 from rtm_signal.repetitions_period import SHORTEST_S
 from rtm_signal.repetitions_prescribed import Prior, find_prescribed
 from rtm_signal.repetitions_single import lone, recognised
@@ -55,24 +56,30 @@ _MARGIN_S = 1.0
 """Rest kept on either side of a bout, so that its first and last repetition have room."""
 
 
+class Found(NamedTuple):
+    """The sets of a recording, in time order. walking: something repeats, and all of it is walking."""
+
+    sets: list[FoundSet]
+    walking: bool = False
+
+
 def find_sets(
     motion: Motion,
     *,
     trimmed: bool = False,
     known: Sequence[Movement] = (),
     prior: Prior | None = None,
-) -> list[FoundSet]:
-    """The sets of repetitions in `motion`, in time order.
+) -> Found:
+    """The sets of repetitions in `motion`.
 
     trimmed: all of it is one set, cut at its edges. known: the kinds of the movement that were calibrated.
     prior: what the catalogue expects of a prescribed exercise.
     """
     if len(motion.t) < 8:
-        return []
+        return Found([])
     moving = is_moving(motion)
     if not moving.any():
-        return []
-    found: list[FoundSet] = []
+        return Found([])
     if trimmed:
         one = _best(motion, moving, trimmed=True, known=known)
         found = [] if one is None else [one]
@@ -84,18 +91,11 @@ def find_sets(
         anything = _in_bouts(motion, moving)
         found = _of_one_movement(_without_walking(anything, motion))
         if anything and not found:
-            return []
+            return Found([], walking=True)
     if found:
-        return found
+        return Found(found)
     edges = lone(motion, moving, trimmed=trimmed, lasting_s=[kind.duration_s for kind in known])
-    return [] if edges is None else [_lone_set(motion, *edges)]
-
-
-def walks_only(motion: Motion) -> bool:
-    """Whether something in `motion` repeats and all of it is walking."""
-    moving = is_moving(motion)
-    sets = _in_bouts(motion, moving) if len(motion.t) >= 8 and moving.any() else []
-    return bool(sets) and not _without_walking(sets, motion)
+    return Found([] if edges is None else [_lone_set(motion, *edges)])
 
 
 def _in_bouts(motion: Motion, moving: NDArray[np.bool_]) -> list[FoundSet]:
@@ -234,12 +234,19 @@ def learn(
     scale = scale_of(calibration)
     kinds: list[Movement] = []
     for a, b in [] if nominal == 1 else spans:
-        found = candidates(calibration.part(a, b), moving[a:b], trimmed=whole, scale=scale)
-        found = [f for f in found if f.fit > _LEAST_FIT]
-        score = [f.fit - hint * abs(np.log(len(f.start_s) / (nominal or 1))) for f in found]
-        one = _shortest(found, score)
-        if one is not None:
-            kinds.append(replace(one.movement, pace_s=pace))
+        part = calibration.part(a, b)
+        signal = weigh(part, scale)
+        found = [
+            tiled(part, signal, moving[a:b], period, trimmed=whole, scale=scale)
+            for period in periods_of(part, signal)
+        ]
+        judged = [
+            _Judged(f.fit - hint * abs(np.log(len(f.start_s) / (nominal or 1))), f)
+            for f in found
+            if f is not None and f.fit > _LEAST_FIT
+        ]
+        if judged:
+            kinds.append(replace(_shortest(judged).found.movement, pace_s=pace))
     if prior is not None and not kinds and nominal is not None and nominal > 1:
         return ()  # Several are said to be there and none is like another: it shows something else.
     return tuple(kinds) or (_single(calibration, moving),)
@@ -275,38 +282,53 @@ def _single(motion: Motion, moving: NDArray[np.bool_]) -> Movement:
     return Movement(template, scale, len(signal) / motion.rate_hz, 1)
 
 
+class _Judged(NamedTuple):
+    """A tiling of a bout and how good it is beside others of it."""
+
+    score: float
+    found: FoundSet
+
+
 def _best(
     part: Motion, moving: NDArray[np.bool_], *, trimmed: bool, known: Sequence[Movement]
 ) -> FoundSet | None:
-    scale = known[0].scale if known else scale_of(part)
-    found = candidates(part, moving, trimmed=trimmed, scale=scale)
-    best = _chosen(found, part, moving, trimmed=trimmed, known=known)
-    if best is None or trimmed:
-        return best
-    # Beside quicker movement the true period may not be among the candidates, but its double is.
-    signal = weigh(part, scale)
-    for share in (2, 3):
-        period = best.movement.duration_s / share
-        one = tiled(part, signal, moving, period, trimmed=False, scale=scale) if period > SHORTEST_S else None
-        if one is not None and len(one.start_s) > _CLEARLY * len(best.start_s):
-            found.append(one)
-    return _chosen(found, part, moving, trimmed=trimmed, known=known)
-
-
-def _chosen(
-    found: Sequence[FoundSet],
-    part: Motion,
-    moving: NDArray[np.bool_],
-    *,
-    trimmed: bool,
-    known: Sequence[Movement],
-) -> FoundSet | None:
     """Of the tilings of one bout the one of the shortest period that is nearly the best."""
-    alike = [max((likeness(f.movement, kind) for kind in known), default=0.0) for f in found]
-    judged = [replace(f, likeness=a) for f, a in zip(found, alike, strict=True)]
-    good = [f for f in judged if f.fit > _LEAST_FIT and len(f.start_s) >= 2]
-    judged = good or (judged if trimmed else [])
-    return _shortest(judged, [f.fit * _reach(f, part, moving) + f.likeness for f in judged])
+    scale = known[0].scale if known else scale_of(part)
+    signal = weigh(part, scale)
+    # What scores more is preferred to whatever is clearly longer: no score exceeds that of a perfect fit.
+    enough = (2.0 if known else 1.0) - _NEARLY
+    judged: list[_Judged] = []
+    for period in periods_of(part, signal):
+        if any(j.score > enough and period > _CLEARLY * j.found.movement.duration_s for j in judged):
+            break
+        one = tiled(part, signal, moving, period, trimmed=trimmed, scale=scale)
+        judged += [] if one is None else [_judged(one, part, moving, known)]
+    best = _chosen(judged, trimmed=trimmed)
+    if best is None:
+        return None
+    if trimmed or best.score > enough:
+        return best.found
+    # Beside quicker movement the true period may not be among the candidates, but its double is.
+    for share in (2, 3):
+        period = best.found.movement.duration_s / share
+        one = tiled(part, signal, moving, period, trimmed=False, scale=scale) if period > SHORTEST_S else None
+        if one is not None and len(one.start_s) > _CLEARLY * len(best.found.start_s):
+            judged.append(_judged(one, part, moving, known))
+    best = _chosen(judged, trimmed=trimmed)
+    return None if best is None else best.found
+
+
+def _judged(found: FoundSet, part: Motion, moving: NDArray[np.bool_], known: Sequence[Movement]) -> _Judged:
+    """By how well it explains how much of the bout, and by its likeness with what was calibrated."""
+    alike = max((likeness(found.movement, kind) for kind in known), default=0.0)
+    return _Judged(found.fit * _reach(found, part, moving) + alike, replace(found, likeness=alike))
+
+
+def _chosen(judged: Sequence[_Judged], *, trimmed: bool) -> _Judged | None:
+    """The shortest that is nearly the best, of those that are sets at all; a trimmed recording is one."""
+    good = [j for j in judged if j.found.fit > _LEAST_FIT and len(j.found.start_s) >= 2]
+    among = good or (judged if trimmed else [])
+    return _shortest(among) if among else None
 
 
 def _reach(found: FoundSet, part: Motion, moving: NDArray[np.bool_]) -> float:
@@ -315,15 +337,12 @@ def _reach(found: FoundSet, part: Motion, moving: NDArray[np.bool_]) -> float:
     return float(share**_REACH_POWER)
 
 
-def _shortest(found: Sequence[FoundSet], score: Sequence[float]) -> FoundSet | None:
+def _shortest(judged: Sequence[_Judged]) -> _Judged:
     """The best set, or one of a clearly shorter period that holds as many more and scores nearly as well."""
-    if not found:
-        return None
-    ranked = sorted(zip(score, found, strict=True), key=lambda pair: -pair[0])
-    top, best = ranked[0]
-    for one_score, one in ranked[1:]:
-        shorter = best.movement.duration_s / one.movement.duration_s
-        more = len(one.start_s) / len(best.start_s)
-        if one_score > top - _NEARLY and shorter > _CLEARLY and more > _CLEARLY:
+    top = best = max(judged, key=lambda one: one.score)
+    for one in sorted(judged, key=lambda one: -one.score):
+        shorter = best.found.movement.duration_s / one.found.movement.duration_s
+        more = len(one.found.start_s) / len(best.found.start_s)
+        if one.score > top.score - _NEARLY and shorter > _CLEARLY and more > _CLEARLY:
             best = one
     return best

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtm_signal.features import Motion
-from rtm_signal.movement import FoundSet, Movement, weigh
+from rtm_signal.movement import FoundSet, Movement
 from rtm_signal.recording import FloatArray
 from rtm_signal.repetitions_period import candidate_periods, merged
 from rtm_signal.repetitions_tiling import PHASES, Tiling, agreement, at_steps, bank, cycles, refine
@@ -21,15 +21,11 @@ EDGE_PAD = 0.45
 one."""
 
 
-def candidates(
-    part: Motion, moving: NDArray[np.bool_], *, trimmed: bool, scale: tuple[float, float]
-) -> list[FoundSet]:
-    """The tilings of one bout, one for each candidate period."""
-    signal = weigh(part, scale)
+def periods_of(part: Motion, signal: FloatArray) -> list[float]:
+    """Candidate periods, s, of one bout, ascending; signal: (n, F), as `weigh` gives it."""
     posture = signal[:, : part.posture.shape[1]]
-    periods = merged(candidate_periods(signal, part.rate_hz), candidate_periods(posture, part.rate_hz))
-    found = [tiled(part, signal, moving, float(p), trimmed=trimmed, scale=scale) for p in periods]
-    return [f for f in found if f is not None]
+    every = merged(candidate_periods(signal, part.rate_hz), candidate_periods(posture, part.rate_hz))
+    return [float(period) for period in every]
 
 
 def tiled(
@@ -41,6 +37,7 @@ def tiled(
     trimmed: bool,
     scale: tuple[float, float],
 ) -> FoundSet | None:
+    """The tiling of one bout at a period, s; None where nothing of it repeats."""
     step = period / PHASES
     grid, whole = at_steps(signal, step * part.rate_hz)
     active = moving[whole]

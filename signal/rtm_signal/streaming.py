@@ -194,7 +194,7 @@ class LiveCounter:
         self._next_look_s = _NEXT_LOOK * self._moved_s
         now = self._dropped + len(self._rows)
         back = self._motion(max(self._set_start, now - round(_LOOK_BACK_S / self._step)))
-        sets = [s for s in find_sets(back, known=self._known) if len(s.start_s) >= 2]
+        sets = [s for s in find_sets(back, known=self._known).sets if len(s.start_s) >= 2]
         if not sets:
             return
         self._movement = max(sets, key=lambda s: len(s.start_s)).movement
