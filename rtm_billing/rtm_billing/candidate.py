@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal
 
 from .dates import Period
-
-Group = Literal["supply", "setup", "management", "visit"]
 
 
 @dataclass(slots=True)
@@ -43,7 +40,5 @@ class Missing:
 class Outcome:
     """One window, month, set-up or visit day: the lines it supports, or what it lacks."""
 
-    group: Group
-    period: Period
     lines: list[Candidate] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)

@@ -90,11 +90,11 @@ def other_service_warnings(ctx: Context) -> list[str]:
 
 def against_sent(outcome: Outcome, ctx: Context) -> tuple[list[Candidate], list[Missing]]:
     """The lines that may still be sent, with `replaces` set, and those that were."""
-    sent = sent_setups(ctx, outcome.period) if outcome.group == "setup" else ctx.sent_in(outcome.period)
-    by_code = {claim.code: claim for claim in reversed(sent)}
     lines: list[Candidate] = []
     missing: list[Missing] = []
     for line in outcome.lines:
+        sent = sent_setups(ctx, line.period) if line.code == "98975" else ctx.sent_in(line.period)
+        by_code = {claim.code: claim for claim in reversed(sent)}
         same = by_code.get(line.code)
         if same is not None:
             why = f"already sent as {same.claim_id}"

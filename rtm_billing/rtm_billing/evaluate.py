@@ -143,7 +143,7 @@ def _difference(clean: Outcome | None, every: Outcome, doubts: list[str]) -> Out
         line.holds += [f"rests on doubtful evidence: {why}" for why in doubts]
         added.append(line)
     lines = [*stands.values(), *added]
-    return Outcome(every.group, every.period, lines, clean.missing if clean is not None and not lines else [])
+    return Outcome(lines, clean.missing if clean is not None and not lines else [])
 
 
 def _decide(outcome: Outcome, ctx: Context, lines: list[dict[str, Any]], missing: list[Missing]) -> None:

@@ -21,18 +21,16 @@ def management_outcome(
     rules = ctx.profile.rules("management", None, month.last)
     time = unite_month(ledger, with_doubt=with_doubt)
     if not rules:
-        return Outcome(
-            "management", month, missing=[Missing("98980", month, f"98980 did not exist on {month.last}")]
-        )
+        return Outcome(missing=[Missing("98980", month, f"98980 did not exist on {month.last}")])
     base = rule_for(rules, time.minutes)
     if base is None:
-        return Outcome("management", month, missing=_too_short(month, time, rules))
+        return Outcome(missing=_too_short(month, time, rules))
     if not time.contacts:
         why = (
             f"{counted(time.minutes, 'minute')} but no live two-way contact in the month; "
             f"the month is over, so it can no longer be reached"
         )
-        return Outcome("management", month, missing=[Missing(base.code, month, why)])
+        return Outcome(missing=[Missing(base.code, month, why)])
     lines = [_line(base, 1, ctx, month=month, minutes=base.low, time=time, data_days=data_days)]
     for add_on in rules:
         if add_on.step is not None and base.high is None and time.minutes >= add_on.low:
@@ -41,7 +39,7 @@ def management_outcome(
             lines.append(
                 _line(add_on, 1 + more, ctx, month=month, minutes=full, time=time, data_days=data_days)
             )
-    return Outcome("management", month, lines)
+    return Outcome(lines)
 
 
 def _too_short(month: Period, time: MonthTime, rules: tuple[Rule, ...]) -> list[Missing]:

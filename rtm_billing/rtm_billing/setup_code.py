@@ -39,9 +39,7 @@ def setup_outcome(period: Period, counted_days: Sequence[date], ctx: Context) ->
     setup = ctx.case.episode.setup
     assert setup is not None  # noqa: S101  # a period exists only where a set-up does
     if ctx.case.episode.setup_billed_before:
-        return Outcome(
-            "setup", period, missing=[Missing(CODE, period, "already billed in this episode of care")]
-        )
+        return Outcome(missing=[Missing(CODE, period, "already billed in this episode of care")])
     days = within(counted_days, period)
     education = ctx.settings.text("setup_date", period.last) == "education"
     service_date = setup.on if education else _minimum_met(days, ctx)
@@ -58,7 +56,7 @@ def setup_outcome(period: Period, counted_days: Sequence[date], ctx: Context) ->
             else f"{len(days)} of {counted(need, 'data day')} from {period.first} to {period.last}; "
             f"the 30 dates are over, so it can no longer be reached"
         )
-        return Outcome("setup", period, missing=[Missing(CODE, period, why)])
+        return Outcome(missing=[Missing(CODE, period, why)])
     # of a straddle, the year of the service date may have had no code
     rule = _rule_on(ctx, service_date) or _rule_on(ctx, period.last)
     assert rule is not None  # noqa: S101  # the minimum of one of the two dates is met
@@ -88,7 +86,7 @@ def setup_outcome(period: Period, counted_days: Sequence[date], ctx: Context) ->
             f"data lie in {days[0].year} and {days[-1].year} and the rules of the two years differ: "
             f"somebody must decide which year's rules hold"
         )
-    return Outcome("setup", period, [line])
+    return Outcome([line])
 
 
 def _met(count: int, need: int | None) -> bool:

@@ -67,7 +67,7 @@ def supply_outcome(window: Period, counted_days: Sequence[date], ctx: Context) -
     if rule is not None and ctx.settings.text("supply_date", window.last) == "threshold":
         service_date = _threshold_day(rule, days, ctx)
     if rule is None or service_date is None:
-        return Outcome("supply", window, missing=_missing(window, days, ctx)) if closed else None
+        return Outcome(missing=_missing(window, days, ctx)) if closed else None
     line = Candidate(
         code=rule.code,
         units=1,
@@ -92,7 +92,7 @@ def supply_outcome(window: Period, counted_days: Sequence[date], ctx: Context) -
             f"data lie in {days[0].year} and {days[-1].year} and the rules of the two years differ: "
             f"somebody must decide which year's rules hold"
         )
-    return Outcome("supply", window, [line])
+    return Outcome([line])
 
 
 def _code(rule: Rule | None) -> str | None:
@@ -137,4 +137,4 @@ def no_window(days: Days, ctx: Context) -> Outcome | None:
     rules = ctx.profile.rules("supply", ctx.case.episode.organ_system, last)
     why = "no data day counts, so no window has begun" + (f" ({excluded})" if excluded else "")
     period = Period(started, max(last, started))
-    return Outcome("supply", period, missing=[Missing(rule.code, period, why) for rule in rules])
+    return Outcome(missing=[Missing(rule.code, period, why) for rule in rules])

@@ -77,18 +77,18 @@ def _outcome(on: date, day: _Day, ctx: Context) -> Outcome:
     method = ctx.settings.text("timed_units", on)
     units = cms_units(timed) if method == "cms" else ama_units(timed)
     total = sum(timed.values(), Fraction(0))
-    outcome = Outcome("visit", Period(on, on))
+    outcome, period = Outcome(), Period(on, on)
     for code in sorted(day.minutes):
         spent, is_timed = day.minutes[code], code in timed
         number = units[code] if is_timed else 1
         if number == 0:
-            outcome.missing.append(Missing(code, outcome.period, _no_unit(spent, total, method)))
+            outcome.missing.append(Missing(code, period, _no_unit(spent, total, method)))
             continue
         outcome.lines.append(
             Candidate(
                 code=code,
                 units=number,
-                period=outcome.period,
+                period=period,
                 first_counted=on,
                 service_date=on,
                 reasons=[
