@@ -11,8 +11,10 @@ from rtm_signal.recording import FloatArray
 
 ELSEWHERE_S = 0.25
 """A peak this far from the best one is another reading."""
-STEADY = 4.0
-"""Standard uncertainties by which a lag must differ from none."""
+STEADY = 5.0
+"""Standard uncertainties by which a lag must differ from none, ..."""
+LARGE_S = 0.1
+"""... where it is no larger: skin that follows late looks like a small lag, never like a large one."""
 
 
 class Verdict(Enum):
@@ -41,7 +43,7 @@ class Peak:
             return Verdict.AGREE
         if not self.inside or self.over_next < sure or self.sigma_s > most_sigma_s:
             return Verdict.UNCLEAR if self.over_none >= visible else Verdict.AGREE
-        small = abs(self.lag_s) < max(least_s, STEADY * self.sigma_s)
+        small = abs(self.lag_s) < max(least_s, min(LARGE_S, STEADY * self.sigma_s))
         return Verdict.AGREE if small else Verdict.KNOWN
 
 
