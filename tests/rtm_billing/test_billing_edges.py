@@ -348,3 +348,21 @@ def test_a_set_up_taught_before_there_was_a_code() -> None:
     assert (line["service_date"], line["decision"]) == ("2021-12-20", "hold")
     assert line["evidence"]["need"] == [16, None]
     assert line["reasons"][0].startswith("data lie in 2021 and 2022")
+
+
+def test_a_consent_that_ended_on_the_first_day_of_the_episode_still_anchors_its_windows() -> None:
+    consent = [{"from": "2026-01-01", "to": "2026-03-01"}, {"from": "2026-03-10", "to": None}]
+    made = case(
+        {"episode.consent": consent, "episode.discharged": None},
+        data=days("2026-03-10", 2),
+        settings={"window_anchor": "consent"},
+    )
+    (line,) = evaluate(made)["lines"]
+    assert line["period"] == ["2026-03-02", "2026-03-31"]  # the third window from 1 January
+
+
+def test_no_window_is_open_before_its_first_day_is_over() -> None:
+    changes = {"episode.discharged": None}
+    for as_of, windows in (("2026-03-01", 0), ("2026-03-02", 2)):
+        found = evaluate(case(changes, as_of=as_of, settings={"window_anchor": "started"}))["open"]
+        assert len([item for item in found if item["unit"] == "days"]) == windows
