@@ -27,15 +27,18 @@ SELECT %b::uuid, h, %b::uuid, at FROM unnest(%b::bigint[], %b::timestamptz[]) AS
 _NOT_ERASED = """
 SELECT 1 FROM patient WHERE tenant_id = %s AND patient_id = %s AND data_key IS NOT NULL FOR SHARE
 """
+# The hashes first, whatever the planner believes of the tables: they are found by the key, and there are few.
 _FIND = """
-SELECT p.hash, p.at, r.recording_id, r.patient_id, r.zone FROM piece p
-JOIN recording r USING (tenant_id, recording_id)
-WHERE p.tenant_id = %(tenant)s AND p.hash = ANY(%(hashes)s) AND p.recording_id <> %(recording)s
-  AND (NOT %(counts)s AND r.received_at < (SELECT received_at FROM recording WHERE tenant_id = %(tenant)s
-                                           AND recording_id = %(recording)s)
+WITH same AS MATERIALIZED (
+    SELECT hash, at, recording_id FROM piece
+    WHERE tenant_id = %(tenant)s AND hash = ANY(%(hashes)s) AND recording_id <> %(recording)s)
+SELECT same.hash, same.at, r.recording_id, r.patient_id, r.zone
+FROM same JOIN recording r ON r.tenant_id = %(tenant)s AND r.recording_id = same.recording_id
+WHERE (NOT %(counts)s AND r.received_at < (SELECT received_at FROM recording WHERE tenant_id = %(tenant)s
+                                            AND recording_id = %(recording)s)
        OR (SELECT n.kind FROM analysis n WHERE n.tenant_id = r.tenant_id AND n.recording_id = r.recording_id
            ORDER BY n.analysis_no DESC LIMIT 1) IS NOT NULL)
-ORDER BY p.at
+ORDER BY same.at
 """
 
 
