@@ -60,8 +60,8 @@ def _date_of(item: Datum, ctx: Context) -> date | None:
     home = zone(item.zone) if item.zone else ctx.patient
     on = moment.astimezone(home).date()
     if settings.text("day_zone", on) == "clinic":
-        return moment.astimezone(ctx.clinic).date()
-    return on
+        on = moment.astimezone(ctx.clinic).date()
+    return on if on < ctx.as_of else None  # east of the clinic it may be the next date already
 
 
 def _not_counted(item: Datum, on: date, ctx: Context) -> str | None:

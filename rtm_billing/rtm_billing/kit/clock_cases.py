@@ -203,4 +203,34 @@ CASES = (
         ),
         {"lines": [], "not_billable": [{"code": "98980", "why": "too late"}]},
     ),
+    Worked(
+        "as-of-east",
+        "east of the clinic the date of as_of has begun before its midnight: what is dated on it waits a day",
+        case(
+            {"patient.timezone": "Asia/Tokyo", "episode.setup": {"on": "2026-03-02"}},
+            data=[{"on": "2026-03-03"}, {"at": "2026-03-06T01:00:00+09:00"}],
+            as_of="2026-03-06",
+        ),
+        {"lines": [], "open": [{"codes": ["98975"], "have": 1, "need": 2}]},
+    ),
+    Worked(
+        "as-of-east-next",
+        "a day later it counts, by the patient's date",
+        case(
+            {"patient.timezone": "Asia/Tokyo", "episode.setup": {"on": "2026-03-02"}},
+            data=[{"on": "2026-03-03"}, {"at": "2026-03-06T01:00:00+09:00"}],
+            as_of="2026-03-07",
+        ),
+        {"lines": [line("98975", "2026-03-06")]},
+    ),
+    Worked(
+        "as-of-west",
+        "west of the clinic the date before as_of goes on after its midnight: what was measured then waits, too",
+        case(
+            {"patient.timezone": "Pacific/Honolulu", "episode.setup": {"on": "2026-03-02"}},
+            data=[{"on": "2026-03-03"}, {"at": "2026-03-05T20:00:00-10:00"}],
+            as_of="2026-03-06",
+        ),
+        {"lines": [], "open": [{"codes": ["98975"], "have": 1, "need": 2}]},
+    ),
 )

@@ -84,7 +84,11 @@ class _Case:
         received = item.get("received_at") if self.settings["day_basis"] == "received" else None
         own = ZoneInfo(item["zone"]) if item.get("zone") else self.patient
         zone = self.clinic if self.settings["day_zone"] == "clinic" else own
-        return datetime.fromisoformat(received or item["at"]).astimezone(zone).date()
+        moment = datetime.fromisoformat(received or item["at"])
+        over = (
+            moment.astimezone(self.clinic).date() >= self.as_of
+        )  # `as_of` is taken at the clinic's midnight
+        return None if over else moment.astimezone(zone).date()
 
     def sent(self, first: date, last: date) -> dict[str, str]:
         """The first claim of each code sent with a date in a period."""
