@@ -27,9 +27,8 @@ def cms_units(minutes: Mapping[str, Fraction]) -> dict[str, int]:
 
     A tie of remainders goes to the lower code number, so the order of the entries does not matter.
     """
-    total = sum(minutes.values(), Fraction(0))
-    allowed = int((total + QUARTER - LEAST) // QUARTER)
-    units = {code: int(spent // QUARTER) for code, spent in minutes.items()}
+    allowed = (sum(minutes.values()) + QUARTER - LEAST) // QUARTER
+    units = {code: spent // QUARTER for code, spent in minutes.items()}
     by_remainder = sorted(minutes, key=lambda code: (-(minutes[code] % QUARTER), code))
     for code in by_remainder[: allowed - sum(units.values())]:
         units[code] += 1
@@ -38,7 +37,7 @@ def cms_units(minutes: Mapping[str, Fraction]) -> dict[str, int]:
 
 def ama_units(minutes: Mapping[str, Fraction]) -> dict[str, int]:
     """Units per service, each alone: one more from 8 minutes past the last full quarter."""
-    return {code: int((spent + QUARTER - LEAST) // QUARTER) for code, spent in minutes.items()}
+    return {code: (spent + QUARTER - LEAST) // QUARTER for code, spent in minutes.items()}
 
 
 @dataclass(slots=True)
@@ -76,7 +75,7 @@ def _outcome(on: date, day: _Day, ctx: Context) -> Outcome:
     timed = {code: spent for code, spent in day.minutes.items() if code in TIMED}
     method = ctx.settings.text("timed_units", on)
     units = cms_units(timed) if method == "cms" else ama_units(timed)
-    total = sum(timed.values(), Fraction(0))
+    total = Fraction(sum(timed.values()))
     outcome, period = Outcome(), Period(on, on)
     for code in sorted(day.minutes):
         spent, is_timed = day.minutes[code], code in timed

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from rtm_billing import evaluate as evaluate_case
+from rtm_billing import payers
 from rtm_billing.dates import month_of, zone
 from rtm_billing.kit.build import OVER_NEW_YEAR, case, days, entry
 from rtm_billing.ledger_time import MINUTE, MonthLedger, Piece, unite_month
+from rtm_billing.rules import rules_on
 
 DATA = days("2026-03-01", 16)
 
@@ -366,3 +368,35 @@ def test_no_window_is_open_before_its_first_day_is_over() -> None:
     for as_of, windows in (("2026-03-01", 0), ("2026-03-02", 2)):
         found = evaluate(case(changes, as_of=as_of, settings={"window_anchor": "started"}))["open"]
         assert len([item for item in found if item["unit"] == "days"]) == windows
+
+
+@pytest.mark.parametrize(("first", "lines"), [("2030-12-24", [("98977", "hold")]), ("2030-12-10", [])])
+def test_codes_that_end_with_a_year_hold_what_lies_in_both(
+    first: str, lines: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if every code had ended with 2030: 16 days of both years are to be decided, 16 of 2030 are too late."""
+    monkeypatch.setattr(
+        payers, "rules_on", lambda kind, organ, on: rules_on(kind, organ, on) if on.year < 2031 else ()
+    )
+    changes = {**OVER_NEW_YEAR, "episode.started": "2030-12-10", "episode.discharged": "2031-01-08"}
+    made = case(changes, data=days(first, 16), as_of="2031-03-01", settings={"window_anchor": "started"})
+    found = evaluate(made)
+    assert [(line["code"], line["decision"]) for line in found["lines"] if line["code"] == "98977"] == lines
+    if lines:
+        assert found["lines"][0]["reasons"][0].startswith("data lie in 2030 and 2031")
+
+
+def test_an_open_window_lacks_nothing_yet() -> None:
+    made = case({"episode.discharged": None}, data=DATA[:1], settings=THRESHOLD, as_of="2026-03-10")
+    assert evaluate(made)["not_billable"] == []
+
+
+def test_days_enough_for_a_code_that_came_after_them() -> None:
+    made = case(
+        OVER_NEW_YEAR,
+        data=days("2025-12-28", 2),
+        as_of="2026-02-01",
+        settings={"supply_date": "threshold"},
+    )
+    assert why_not(made)["98985"] == "the last of its 2 data days was 2025-12-29, when 98985 did not exist"
+    assert why_not(made)["98977"].startswith("2 of 16 data days;")
