@@ -65,7 +65,7 @@ def visit_outcomes(ctx: Context) -> list[Outcome]:
 def _known(index: int, visit: Visit) -> None:
     for number, service in enumerate(visit.services):
         if service.code not in IN_CLINIC:
-            near = ", ".join(difflib.get_close_matches(service.code, sorted(IN_CLINIC), n=3, cutoff=0.6))
+            near = ", ".join(difflib.get_close_matches(service.code, sorted(IN_CLINIC)))
             field = f"visits[{index}].services[{number}].code"
             hint = f"; nearest: {near}" if near else ""
             raise CaseError(f"{field}: {service.code} is not a known in-clinic therapy code{hint}")
