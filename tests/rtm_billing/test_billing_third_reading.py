@@ -63,3 +63,13 @@ def test_a_bent_reading_is_found(name: str, bent: Any, monkeypatch: pytest.Monke
     monkeypatch.setattr(third, name, bent)
     made = (random_whole(Random(seed)) for seed in range(800))
     assert any(_ours(each) != third_reading(each) for each in made)
+
+
+def _visits_without_times(made: dict[str, Any]) -> dict[str, Any]:
+    visits = [{"on": visit["on"], "services": visit["services"]} for visit in made["visits"]]
+    return {**made, "visits": visits}
+
+
+def test_a_reading_blind_to_the_times_of_visits_is_found() -> None:
+    made = (random_whole(Random(seed)) for seed in range(800))
+    assert any(_ours(each) != third_reading(_visits_without_times(each)) for each in made)

@@ -39,6 +39,7 @@ class _Draw:
         year = chance.choice((2022, 2024, 2025, 2025, 2026, 2026, 2026, 2027))
         self.started = date(year, 1, 1) + timedelta(days=chance.randrange(-40, 330))
         self.span = chance.choice((20, 45, 80, 130))
+        self.busy = (self.started.replace(day=1) + 40 * DAY).replace(day=1) - DAY  # the end of a month
         self.clinic = chance.choice(ZONES)
         self.patient = chance.choice((*[self.clinic] * 4, "America/New_York", "Asia/Tokyo"))
 
@@ -117,8 +118,7 @@ def _reading(first: date, number: int, draw: _Draw) -> dict[str, Any]:
 
 def _entry(draw: _Draw) -> dict[str, Any]:
     chance = draw.chance
-    month_end = (draw.started.replace(day=1) + 40 * DAY).replace(day=1) - DAY
-    on = draw.day(-3) if draw.often(0.6) else month_end
+    on = draw.day(-3) if draw.often(0.6) else draw.busy
     start = draw.utc(on, draw.clinic, (0, 10, 10, 10, 23), (0, 10, 50))
     end = start + timedelta(seconds=chance.choice(SECONDS))
     entered = end + timedelta(days=chance.choice((0, 6, 7, 7, 8, 20)), seconds=chance.choice((0, 0, 1)))
@@ -142,7 +142,12 @@ def _visit(draw: _Draw) -> dict[str, Any]:
         minutes = draw.chance.choice(MINUTES)
         by_assistant = draw.chance.choice((0, 0, min(minutes, 3), minutes))
         services.append({"code": code, "minutes": minutes, "assistant_minutes": by_assistant})
-    return {"on": draw.day().isoformat(), "services": services}
+    on = draw.day() if draw.often(0.5) else draw.busy
+    made: dict[str, Any] = {"on": on.isoformat(), "services": services}
+    if draw.often(0.5):
+        start = draw.utc(on, draw.clinic, (0, 10), (0, 5, 10))
+        made |= {"start": start.isoformat(), "end": (start + timedelta(minutes=30)).isoformat()}
+    return made
 
 
 def _other(draw: _Draw) -> dict[str, Any]:

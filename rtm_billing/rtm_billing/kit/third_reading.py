@@ -262,6 +262,7 @@ def _time(first: date, case: _Case, *, doubtful: bool) -> tuple[set[int], set[in
     contacts = []
     entries = case.raw["management"]
     limit = timedelta(days=case.settings["late_entry_days"])
+    seen = [_ticks(visit) for visit in case.raw["visits"] if visit.get("start")]
     for each in entries:
         entered = datetime.fromisoformat(each.get("entered_at") or each["end"])
         late = entered - datetime.fromisoformat(each["end"]) > limit
@@ -275,7 +276,7 @@ def _time(first: date, case: _Case, *, doubtful: bool) -> tuple[set[int], set[in
         taken = [
             _ticks(other) for other in entries if other["billed_elsewhere"] and other["by"] == each["by"]
         ]
-        own = {tick for tick in _ticks(each).difference(*taken) if case.counts(_local(tick, case))}
+        own = {tick for tick in _ticks(each).difference(*taken, *seen) if case.counts(_local(tick, case))}
         if own and case.settings["month_split"] == "start":
             own = own if _local(min(own), case).replace(day=1) == first else set()
         else:
