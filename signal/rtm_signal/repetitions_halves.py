@@ -32,26 +32,28 @@ def late(signal: FloatArray, rows: Sequence[NDArray[np.int64]], *, bent: bool, p
     template = cycles(signal, edges[:, 0], edges[:, 1] - edges[:, 0]).mean(axis=0)
     out, back = template[: PHASES // 2], template[PHASES // 2 :]
     rest = PHASES // 2 if bent else 0
-    before = [_half_like(signal[: row[0, 0] + 1][::-1], back[::-1], rest) for row in rows]
-    after = [_half_like(signal[row[-1, 1] :], out, rest) for row in rows]
+    first, last = np.array([row[0, 0] for row in rows]), np.array([row[-1, 1] for row in rows])
+    beside = [_half_like(signal, first, -1, back[::-1], rest), _half_like(signal, last, 1, out, rest)]
     pause = [later[0, 0] - row[-1, 1] <= parted for row, later in pairwise(rows)]
     inner = np.array([False, *pause, *pause, False])
-    halves = np.clip((np.array(before + after) - _CHANCE) / (1 - _CHANCE), None, 1.0)
+    halves = np.clip((np.concatenate(beside) - _CHANCE) / (1 - _CHANCE), None, 1.0)
     left_over = np.where(inner, halves, 1 - halves) if bent else halves
     return float(np.clip(np.mean(left_over), 0.0, 1.0))
 
 
-def _half_like(beside: FloatArray, half: FloatArray, rest: int) -> float:
-    """The greatest likeness, sizes included, of `half` (k, F) with a stretch that begins within `rest` steps of the
-    beginning of `beside` (n, F), whatever its tempo."""
-    first, length = np.meshgrid(np.arange(rest + 1), np.arange(PHASES // 4, PHASES + 1), indexing="ij")
-    inside = first + length < len(beside)
-    if not inside.any():
-        return 0.0
-    at = first[inside, None] + length[inside, None] * (np.arange(len(half)) + 0.5) / len(half)
-    there = beside[np.round(at).astype(np.intp)]
-    there = there - there.mean(axis=1, keepdims=True)
+def _half_like(
+    signal: FloatArray, places: NDArray[np.int64], way: int, half: FloatArray, rest: int
+) -> FloatArray:
+    """(k,) the greatest likeness, sizes included, of `half` (m, F) with a stretch that begins within `rest` steps of
+    each of k places in `signal` (n, F), going one way (1) or back (-1), whatever its tempo."""
+    first, length = (x.ravel() for x in np.mgrid[: rest + 1, PHASES // 4 : PHASES + 1])
+    steps = np.round(first[:, None] + length[:, None] * (np.arange(len(half)) + 0.5) / len(half))
+    room = len(signal) - places if way > 0 else places + 1
+    inside = first + length < room[:, None]
+    at = places[:, None, None] + way * steps.astype(np.intp)
+    there = signal[np.clip(at, 0, len(signal) - 1)]
+    there = there - there.mean(axis=2, keepdims=True)
     own = half - half.mean(axis=0)
-    size = np.einsum("skf,skf->s", there, there) + float((own**2).sum())
-    alike = 2 * np.einsum("skf,kf->s", there, own) / np.maximum(size, 1e-9)
-    return float(np.clip(alike.max(), 0.0, 1.0))
+    size = np.einsum("kspf,kspf->ks", there, there) + float((own**2).sum())
+    alike = 2 * np.einsum("kspf,pf->ks", there, own) / np.maximum(size, 1e-9)
+    return np.asarray(np.clip(np.where(inside, alike, 0.0).max(axis=1), 0.0, 1.0))

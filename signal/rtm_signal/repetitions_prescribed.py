@@ -78,6 +78,8 @@ _DIRECTIONS = 2
 """Of a slight movement: one of posture, one of its turning rate."""
 _HARMONICS = 4
 """Of the shortest period, that are left of a slight movement's signal: what is quicker is tremor."""
+_AROUND = 4
+"""Steps beside some repetitions that the speed within them depends on."""
 _TRANSIT_S = 6.0
 """Going into a hold and out of it."""
 
@@ -211,13 +213,16 @@ def _followed(
     period: float,
 ) -> list[_Run]:
     """What comes of a period, from each of the places that resemble the next most."""
+    stepped, whole = at_steps(signal, period / PHASES * motion.rate_hz)
+    alike = resembles(stepped, moving[whole])
+    alike = alike * (1 - _GAIT_DOUBT * gait[whole][: len(alike)])
+    if not len(alike) or alike.max() < _LEAST_LIKE:
+        return []
     grid = _Grid.of(motion, signal, moving, gait, period, scale[0])
-    alike = resembles(grid.signal, grid.stretches.moving)
-    alike = alike * (1 - _GAIT_DOUBT * grid.gait[: len(alike)])
-    slow = np.asarray(sliding_window_view(np.pad(_speed(grid), (2, 2), mode="edge"), 5).mean(axis=1))
+    slow = np.asarray(sliding_window_view(np.pad(_speed(grid.signal), (2, 2), mode="edge"), 5).mean(axis=1))
     out: list[_Run] = []
     for _ in range(_SEEDS):
-        if not len(alike) or alike.max() < _LEAST_LIKE:
+        if alike.max() < _LEAST_LIKE:
             break
         place = int(np.argmax(alike))
         # A repetition begins where it is slowest.
@@ -268,8 +273,8 @@ def _of_interest(grid: _Grid, template: FloatArray, prior: Prior) -> _Grid:
     return replace(grid, signal=signal, stretches=bank(signal, grid.stretches.moving))
 
 
-def _speed(grid: _Grid) -> FloatArray:
-    return np.asarray(np.linalg.norm(np.gradient(grid.signal, axis=0), axis=1))
+def _speed(signal: FloatArray) -> FloatArray:
+    return np.asarray(np.linalg.norm(np.gradient(signal, axis=0), axis=1))
 
 
 def _run(
@@ -316,7 +321,8 @@ def _evidence(grid: _Grid, edges: NDArray[np.int64], prior: Prior) -> float:
 
 def _walked(grid: _Grid, edges: NDArray[np.int64]) -> float:
     """Share of some repetitions that lies where the recording looks like walking."""
-    return float(np.mean([grid.gait[a:b].mean() for a, b in edges]))
+    so_far = np.concatenate([[0], np.cumsum(grid.gait)])
+    return float(np.mean((so_far[edges[:, 1]] - so_far[edges[:, 0]]) / (edges[:, 1] - edges[:, 0])))
 
 
 def _begins_at_base(grid: _Grid, edges: NDArray[np.int64], prior: Prior) -> float:
@@ -327,7 +333,9 @@ def _begins_at_base(grid: _Grid, edges: NDArray[np.int64], prior: Prior) -> floa
     weight = 1 - _HALVES * _late(grid, edges, prior)
     if not prior.begins_bent:
         return weight
-    speed = np.asarray(np.convolve(_speed(grid), np.ones(5) / 5, mode="same"))
+    from_step = max(0, int(edges[0, 0]) - _AROUND)
+    speed = np.convolve(_speed(grid.signal[from_step : edges[-1, 1] + _AROUND]), np.ones(5) / 5, mode="same")
+    edges = edges - from_step
     ends = float(np.mean(speed[np.clip(edges, 0, len(speed) - 1)]))
     middles = float(np.mean([speed[a + (b - a) // 4 : b - (b - a) // 4 + 1].min() for a, b in edges]))
     return weight * float(np.sqrt(0.5 + middles / max(ends + middles, 1e-9)))
