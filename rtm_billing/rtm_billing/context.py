@@ -53,13 +53,12 @@ class Context:
 
     def therapy_spend(self, on: date) -> Decimal:
         """The therapy spend of the calendar year up to and including a date, nothing on or after `as_of`."""
-        return sum(
-            (
+        return Decimal(
+            sum(
                 item.amount
                 for item in self.case.therapy_spend
                 if item.on.year == on.year and item.on <= on and item.on < self.as_of
-            ),
-            Decimal(0),
+            )
         )
 
 

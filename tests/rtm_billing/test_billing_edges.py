@@ -400,3 +400,20 @@ def test_days_enough_for_a_code_that_came_after_them() -> None:
     )
     assert why_not(made)["98985"] == "the last of its 2 data days was 2025-12-29, when 98985 did not exist"
     assert why_not(made)["98977"].startswith("2 of 16 data days;")
+
+
+@pytest.mark.parametrize(("minutes", "more"), [(20, "1 more unit"), (45, "2 more units")])
+def test_units_in_doubt_beyond_what_was_sent(minutes: int, more: str) -> None:
+    made = case(
+        data=DATA[:1],
+        management=[
+            entry("2026-03-05T10:00", 40),
+            entry("2026-03-06T10:00", minutes, doubt="a forgotten timer"),
+        ],
+        claims_sent=sent("98980", "98981", on="2026-03-31"),
+    )
+    found = [item["why"] for item in evaluate(made)["not_billable"] if item["code"] == "98981"]
+    assert found == [
+        "already sent as A2",
+        f"already sent as A2; {more} would rest on doubtful evidence",
+    ]
