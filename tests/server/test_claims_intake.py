@@ -217,6 +217,17 @@ def test_money_besides_the_claims_moves_no_line_and_is_said(clinic: Clinic, cler
     assert "an overpayment taken back (WO)" in reasons(clinic, "98980")[-1]
 
 
+def test_a_late_rejection_opens_no_denied_line(clinic: Clinic, clerk: UUID) -> None:
+    """A person may, where the payer wants a new claim; a file that comes out of order may not."""
+    take(clinic, clerk, remittance(("HS000000001", "4", [("L000000001", "98977", "0", "CAS*CO*16*65~")])))
+    take(clinic, clerk, acknowledgement(("HS000000001", "A7:562:85")))
+    assert states(clinic)["98977"] == "denied"
+    (line,) = [each["line_id"] for each in lines_of(clinic) if each["code"] == "98977"]
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        lifecycle.mark(tx, clinic.tenant, clerk, line, "rejected", reason="they want a new claim", at=LATER)
+    assert states(clinic)["98977"] == "rejected"
+
+
 def test_unknown_codes_speak_for_themselves(clinic: Clinic, clerk: UUID) -> None:
     take(clinic, clerk, remittance(("HS000000001", "4", [("L000000001", "98977", "0", "CAS*CO*P24*65~")])))
     assert reasons(clinic, "98977")[-1].endswith("65.00 not paid, the practice bears it: CO-P24")

@@ -72,6 +72,7 @@ class LeftOut:
     episode: UUID
     lines: tuple[str, ...]
     why: str
+    ids: tuple[UUID, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -109,7 +110,8 @@ def assemble(
             found.prepared.append(_prepare(store, tx, clinic, group, at, trial))
         except CaseError as problem:
             named = tuple(f"{line['code']} of {line['service_date']}" for line in group.lines)
-            found.left_out.append(LeftOut(group.episode, named, str(problem)))
+            ids = tuple(line["line_id"] for line in group.lines)
+            found.left_out.append(LeftOut(group.episode, named, str(problem), ids))
     return found
 
 

@@ -64,6 +64,10 @@ def export_month(
         if form == "837p" and any(not each.reopening for each in found.prepared):
             _envelope(clinic, 1, at)  # what it lacks is said before anything is numbered
         by = COMMAND if actor is None else _name(store, tx, tenant, actor)
+        if (
+            actor is not None
+        ):  # a step of a line that is `approved` has a person; the command line says it by itself
+            _note_left_out(tx, tenant, found.left_out, actor, at)
         if found.prepared:
             _freeze(store, tx, clinic, first, form, found, actor, by, at)
         documents = [
@@ -123,6 +127,14 @@ def manifest_of(
 def manifest_text(manifest: Mapping[str, Any]) -> bytes:
     """The file `manifest.json`."""
     return (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _note_left_out(tx: Tx, tenant: UUID, left_out: Sequence[LeftOut], actor: UUID, at: datetime) -> None:
+    """Beside each line what it lacks, once however often somebody tries."""
+    for each in left_out:
+        for line in each.ids:
+            why = f"left out of the export: {each.why}"
+            lifecycle.remark_once(tx, tenant, line, actor=actor, reason=why, at=at)
 
 
 def _freeze(

@@ -85,7 +85,7 @@ def take_in(store: Store, tenant: UUID, content: bytes, *, actor: UUID, now: dat
                 if _apply(tx, tenant, line, answer, actor, now):
                     moved += 1
                 else:
-                    unchanged += 1
+                    unchanged += not answer.of_the_practice
         box = store.tenant_key(tx, tenant).seal(
             content, tenant_place(tenant, f"claim_response|{digest.hexdigest()}")
         )

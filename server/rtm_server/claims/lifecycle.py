@@ -34,6 +34,9 @@ NEXT: Mapping[State, frozenset[State]] = {
     "replaced": frozenset(),
     "withdrawn": frozenset(),
 }
+# What only a person may write down. A payer that denies a claim as not processable (remark MA130) wants a new one: no
+# file says that of a line so that it could be relied on, and a late rejection must not open a denied line.
+BY_HAND: Mapping[State, frozenset[State]] = {**NEXT, "denied": NEXT["denied"] | {"rejected"}}
 GONE: tuple[State, ...] = ("rejected", "withdrawn", "replaced")
 LEAST_REASON = 8  # characters: a word is no reason
 
@@ -173,7 +176,7 @@ def mark(tx: Tx, tenant: UUID, actor: UUID, line: UUID, to: State, *, reason: st
         raise ClaimsError("say in a few words how the practice knows")
     one_at_a_time(tx, tenant)
     require_clerk(tx, tenant, actor)
-    move(tx, tenant, [line], to, actor=actor, reason=reason, at=at)
+    move(tx, tenant, [line], to, actor=actor, reason=reason, at=at, allowed=BY_HAND)
 
 
 def remark(tx: Tx, tenant: UUID, line: UUID, *, actor: UUID | None, reason: str, at: datetime) -> None:
@@ -186,9 +189,16 @@ def remark(tx: Tx, tenant: UUID, line: UUID, *, actor: UUID | None, reason: str,
     _note(tx, tenant, line, row["state"], actor, reason, at)
 
 
+def remark_once(tx: Tx, tenant: UUID, line: UUID, *, actor: UUID | None, reason: str, at: datetime) -> None:
+    """The same, unless it is what the history says last."""
+    if history(tx, tenant, line)[-1].reason != reason:
+        remark(tx, tenant, line, actor=actor, reason=reason, at=at)
+
+
 def move(
-    tx: Tx, tenant: UUID, lines: Iterable[UUID], to: State, *, actor: UUID | None, reason: str, at: datetime
-) -> None:
+    tx: Tx, tenant: UUID, lines: Iterable[UUID], to: State, *, actor: UUID | None, reason: str, at: datetime,
+    allowed: Mapping[State, frozenset[State]] = NEXT,
+) -> None:  # fmt: skip
     """Move lines to a state and write their history. ConflictError when one of them cannot go there."""
     for line in lines:
         row = tx.execute(
@@ -196,7 +206,7 @@ def move(
         ).fetchone()
         if row is None:
             raise ClaimsError("there is no such claim line")
-        if to not in NEXT[row["state"]]:
+        if to not in allowed[row["state"]]:
             raise ConflictError(f"a line that is {row['state']} cannot become {to}")
         tx.execute(
             "UPDATE claim_line SET state = %s WHERE tenant_id = %s AND line_id = %s", (to, tenant, line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import re
@@ -248,3 +249,54 @@ def test_money_besides_the_claims_is_shown_each_time(clerk: httpx.Client) -> Non
         assert "12.50 withheld from the payment besides the claims: an overpayment taken back (WO)" in told
         assert "0.75 added to the payment besides the claims: interest (L6)" in told
     assert "Money besides" not in clerk.get(MONTH).text
+
+
+def test_what_was_left_out_says_why_beside_the_line(clerk: httpx.Client, month: House) -> None:
+    """One of two patients has no payer on file: the other's claims go, and the page says what is missing, once."""
+    with month.store.tenant_tx(month.tenant) as tx:
+        row = tx.execute(
+            "SELECT p.patient_id, p.identifiers_enc FROM claim_line l JOIN episode e USING (tenant_id, episode_id)"
+            " JOIN patient p USING (tenant_id, patient_id) ORDER BY p.patient_id LIMIT 1"
+        ).fetchone()
+        assert row is not None
+        own = enrol.identifiers(month.store, tx, month.tenant, row["patient_id"], row["identifiers_enc"])
+        sealed = month.store.sealing_key(tx, month.tenant, row["patient_id"]).seal(
+            json.dumps({**own, "payer": {}}).encode(),
+            patient_place(month.tenant, row["patient_id"], "identifiers_enc"),
+        )
+        tx.execute(
+            "UPDATE patient SET identifiers_enc = %s WHERE patient_id = %s", (sealed, row["patient_id"])
+        )
+    for _ in range(2):
+        clerk.post(f"{MONTH}/export", data={"format": "837p"})
+    page = clerk.get(MONTH).text
+    assert "Left out of the export: not on file: " in page
+    with month.store.tenant_tx(month.tenant) as tx:
+        told = tx.execute(
+            "SELECT line_id, count(*) AS n FROM claim_line_event WHERE reason LIKE 'left out%%' GROUP BY line_id"
+        ).fetchall()
+    assert told
+    assert {each["n"] for each in told} == {1}
+
+
+def test_what_is_replaced_is_counted_nowhere(clerk: httpx.Client, month: House) -> None:
+    before = clerk.get(MONTH).text
+    released = int(re.findall(r"(\d+) released</h1>", before)[0])
+    with month.store.tenant_tx(month.tenant) as tx:
+        tx.execute(
+            "UPDATE claim_line SET state = 'replaced' WHERE line_id = (SELECT min(line_id::text)::uuid FROM claim_line)"
+        )
+    assert f"{released - 1} released</h1>" in clerk.get(MONTH).text
+    rows = list(csv.DictReader(io.StringIO(clerk.get(f"{MONTH}.csv").text)))
+    assert sorted({row["stands"] for row in rows}) == ["approved", "replaced"]
+
+
+def test_recordings_that_wait_for_analysis_are_said(clerk: httpx.Client, month: House) -> None:
+    assert "not analyzed yet" not in clerk.get(MONTH).text
+    with month.store.tenant_tx(month.tenant) as tx:
+        tx.execute(
+            "UPDATE recording SET state = 'complete' WHERE recording_id IN"
+            " (SELECT recording_id FROM recording ORDER BY opened_at DESC LIMIT 2)"
+        )
+    assert "2 recordings of these weeks are not analyzed yet" in clerk.get(MONTH).text
+    assert "not analyzed yet" not in clerk.get("/billing/2026-03").text

@@ -87,10 +87,16 @@ def test_a_clerk_writes_down_what_the_payer_said(clerk: httpx.Client, line: str,
         assert made.headers["location"] == f"{line}?note=noted"
         assert reason in clerk.get(f"{line}?note=noted").text
         assert state(month) == to
-    assert offered(clerk.get(line).text) == {"paid"}, "what was denied may still be paid, and nothing else"
+    page = clerk.get(line).text
+    assert offered(page) == {"paid", "rejected"}, "may still be paid, or be wanted anew, and nothing else"
+    assert "MA130" in page
     assert (
-        clerk.post(f"{line}/step", data={"to": "rejected", "reason": "too late for this"}).status_code == 409
+        clerk.post(f"{line}/step", data={"to": "accepted", "reason": "too late for this"}).status_code == 409
     )
+    assert "Letter of 20 November" in clerk.get(MONTH).text, "why stands beside it on the month"
+    ended = clerk.post(f"{line}/step", data={"to": "rejected", "reason": "they want a new claim, MA130"})
+    assert ended.status_code == 303
+    assert state(month) == "rejected"
 
 
 def test_a_rejected_line_may_go_out_again(clerk: httpx.Client, line: str, month: House) -> None:

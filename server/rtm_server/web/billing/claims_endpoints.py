@@ -100,7 +100,7 @@ def _said(taken: Taken) -> str:
         return f"This {taken.kind} was taken in before; nothing moved."
     words = f"{taken.kind} taken in: {plural(taken.moved, 'line')} moved"
     if taken.unchanged:
-        words += f", {plural(taken.unchanged, 'line')} stood so already"
+        words += f", {plural(taken.unchanged, 'line')} left as {'it stands' if taken.unchanged == 1 else 'they stand'}"
     if taken.unmatched:
         words += f", {plural(taken.unmatched, 'entry', 'entries')} not ours"
     return f"{words}."

@@ -12,6 +12,7 @@ from rtm_server.web.billing.views import Line
 COLUMNS = (
     "state", "name", "account", "code", "modifiers", "units", "service_date", "period_from",
     "period_to", "decision", "reasons", "released_by", "released_at_utc", "release_reason", "rules_version",
+    "stands",
 )  # fmt: skip
 
 # What spreadsheets take for a formula; leading blanks do not disarm it (OWASP, CSV injection).
@@ -49,6 +50,7 @@ def write(lines: Sequence[Line], rules_version: str) -> str:
                 "" if line.released_at is None else line.released_at.isoformat(timespec="seconds"),
                 safe_text(line.release_reason or ""),
                 rules_version,
+                line.standing,
             )
         )
     return out.getvalue()

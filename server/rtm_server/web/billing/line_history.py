@@ -101,7 +101,7 @@ def standing(tx: Tx, tenant: UUID, line: UUID) -> Standing | None:
     if row is None:
         return None
     state: State = row["state"]
-    may = {to: words for to, words in BY_HAND.items() if to in lifecycle.NEXT[state]}
+    may = {to: words for to, words in BY_HAND.items() if to in lifecycle.BY_HAND[state]}
     return Standing(state, STATE_WORDS[state], row["number"], row["control"], row["payer_control"], may)
 
 

@@ -35,7 +35,9 @@ ORDER BY e.episode_id
 """
 _STORED = """
 SELECT l.line_id, l.episode_id, l.code, l.units, l.modifiers, l.service_date, l.period_from, l.period_to,
-       l.decision, l.reasons, l.evidence, l.rules_version, l.state, v.actor_id, v.at, v.reason, u.name_enc
+       l.decision, l.reasons, l.evidence, l.rules_version, l.state, v.actor_id, v.at, v.reason, u.name_enc,
+       (SELECT n.reason FROM claim_line_event n WHERE n.tenant_id = l.tenant_id AND n.line_id = l.line_id
+          AND n.event_no > 1 AND l.state IN ('approved', 'denied') ORDER BY n.event_no DESC LIMIT 1) AS remark
 FROM claim_line l
 LEFT JOIN claim_line_event v ON v.tenant_id = l.tenant_id AND v.line_id = l.line_id AND v.event_no = 1
 LEFT JOIN app_user u ON u.tenant_id = v.tenant_id AND u.user_id = v.actor_id
@@ -55,6 +57,13 @@ WHERE l.tenant_id = %(tenant)s AND l.service_date BETWEEN %(first)s AND %(last)s
 
 IN_DOUBT = ".doubt"
 """After the key of a line: what doubtful evidence adds to it."""
+
+
+# By the partial index `recording_unfinished`. What waits for samples may wait for ever: it is no reason to wait.
+_WAITING = """
+SELECT count(*) AS n FROM recording
+WHERE tenant_id = %(tenant)s AND state = 'complete' AND opened_at >= %(early)s::date AND opened_at < %(last)s::date + 2
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +132,9 @@ def load(store: Store, tx: Tx, at: Clinic, first: date, now: datetime) -> Evalua
     )
     not_billable.sort(key=lambda n: (n.name.casefold(), n.code, n.period))
     open_periods.sort(key=lambda n: (n.name.casefold(), n.codes, n.period))
-    month = Month(first, lines, not_billable, open_periods, warnings, RULES_VERSION, now, at.zone)
+    row = tx.execute(_WAITING, scope).fetchone()
+    waiting = 0 if row is None else row["n"]
+    month = Month(first, lines, not_billable, open_periods, warnings, RULES_VERSION, now, at.zone, waiting)
     return Evaluated(month, found)
 
 
@@ -224,6 +235,7 @@ def _stored(
             released_at=row["at"],
             release_reason=row["reason"] or None,
             standing=row["state"],
+            remark=row["remark"] or "",
             patient=None if item is None else item.patient,
         )
         found[line.key] = Found(

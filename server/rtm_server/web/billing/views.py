@@ -12,6 +12,7 @@ from rtm_server.web.billing.line_history import STATE_WORDS, Standing, Step
 from rtm_server.web.wording import plural
 
 DATA_DAY = "Data day"
+REPLACED = "replaced"
 
 
 class State(StrEnum):
@@ -41,6 +42,8 @@ class Line:
     released_at: datetime | None = None
     release_reason: str | None = None
     standing: str = ""
+    remark: str = ""
+    """The newest word on a released line: why it was left out, what a payer said."""
     patient: UUID | None = None
     joins: int = 0
     """Units of the same line that stand without a doubt: these are released with them, as one line."""
@@ -111,6 +114,8 @@ class Month:
     rules_version: str
     as_of: datetime
     zone: str
+    waiting: int = 0
+    """Recordings of the month and the two before that are not analyzed yet: lines may change until they are."""
 
     def in_state(self, state: State) -> list[Line]:
         """Lines of one state by patient, code and date."""
@@ -160,7 +165,8 @@ class Month:
         """(code, units ready, units on hold, units released), by code."""
         counts: Counter[tuple[str, State]] = Counter()
         for line in self.lines:
-            counts[line.code, line.state] += line.units
+            if line.standing != REPLACED:
+                counts[line.code, line.state] += line.units
         codes = sorted({code for code, _ in counts})
         return [
             (code, counts[code, State.READY], counts[code, State.HOLD], counts[code, State.RELEASED])
@@ -169,8 +175,11 @@ class Month:
 
     @property
     def sentence(self) -> str:
-        """The month in one line."""
-        ready, hold, released = (len(self.in_state(s)) for s in (State.READY, State.HOLD, State.RELEASED))
+        """The month in one line; what another line replaced is counted with that one."""
+        ready, hold, released = (
+            sum(line.standing != REPLACED for line in self.in_state(s))
+            for s in (State.READY, State.HOLD, State.RELEASED)
+        )
         if not self.lines:
             return "No claim lines yet"
         return f"{ready} ready, {hold} on hold, {released} released"
