@@ -3,7 +3,8 @@
 Wrong units are told by magnitude: at rest an accelerometer shows one gravity, and nobody turns faster than
 45 rad/s (a fast gyroscope ends at 2000 deg/s, 35 rad/s). Where the movement allows, they are told by
 consistency too: gravity must wander through the accelerometer's axes as fast as the gyroscope says, which also
-tells a wrong sampling rate.
+tells a wrong sampling rate. Where quick movement hides that, gravity may still stand still in the frame carried by
+half or twice the rates, and not in that of the rates themselves (`rtm_signal.sensor_clock`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from rtm_signal.recording import FloatArray
+from rtm_signal.sensor_clock import gyroscope_scale
 from rtm_signal.time_grid import GriddedRecording, GriddedSensor
 
 _FASTEST = 45.0
@@ -75,19 +77,24 @@ def _doubt_gyr(name: str, sensor: GriddedSensor) -> list[str]:
     fastest = float(np.percentile(_length(gyr), 99))
     if fastest > _FASTEST:
         return [f"The gyroscope of {name} seems to be in deg/s, not rad/s (up to {fastest:.3g})."]
+    scale = _wrong_scale(sensor)
+    if scale == 1.0:
+        return []
+    if scale < 0:
+        return [f"The gyroscope of {name} turns against gravity: an axis has the wrong sign."]
+    where = "in deg/s, not rad/s" if 0.008 < scale < 0.04 else "in a wrong unit, or the rate is wrong"
+    return [
+        f"The gyroscope of {name} seems to be {where}: gravity turns {scale:.2g} times as fast as it says."
+    ]
+
+
+def _wrong_scale(sensor: GriddedSensor) -> float:
+    """How fast gravity turns over how fast the gyroscope says, where that cannot be right; else 1."""
     for window_s, least, agreeing, low, high in _WINDOWS:
         scale = _scale(sensor, window_s, least, agreeing)
-        if scale is None or low < scale < high or (scale < 0 and not _reversed(sensor)):
-            continue
-        if scale < 0:
-            return [f"The gyroscope of {name} turns against gravity: an axis has the wrong sign."]
-        where = "in a wrong unit, or the rate is wrong"
-        if 0.008 < scale < 0.04:
-            where = "in deg/s, not rad/s"
-        return [
-            f"The gyroscope of {name} seems to be {where}: gravity turns {scale:.2g} times as fast as it says."
-        ]
-    return []
+        if scale is not None and not low < scale < high and (scale > 0 or _reversed(sensor)):
+            return scale
+    return gyroscope_scale(sensor)
 
 
 def _reversed(sensor: GriddedSensor) -> bool:

@@ -139,3 +139,13 @@ def test_a_peak_is_read_between_the_lags_and_beside_its_rival() -> None:
     assert peak.verdict(**{**ask, "sure": 8.0}) is Verdict.UNCLEAR
     assert read(lags, 0.0 * lags).verdict(**ask) is Verdict.AGREE
     assert not read(lags, lags).inside
+
+
+@pytest.mark.parametrize("name", ["squat", "biceps_curl"])
+@pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
+def test_a_wrong_rate_is_told_by_gravity(name: str, factor: float) -> None:
+    first, one = list(performed(name, context=False).sensors.items())[-1]
+    stamped = Recording({first: replace(one, t=factor * one.t)})
+    result = analyze(stamped, name)
+    told = any("the rate is wrong" in w.why for w in result.withheld)
+    assert told == (factor != 1.0)
