@@ -22,7 +22,7 @@ from rtm_signal.features import Motion, low_pass
 from rtm_signal.movement import FoundSet, Movement, likeness, same_axes, scale_of, weigh
 from rtm_signal.recording import FloatArray
 from rtm_signal.repetitions_halves import late
-from rtm_signal.repetitions_tiling import PHASES, Bank, agreement, at_steps, bank, cycles, tile
+from rtm_signal.repetitions_tiling import PHASES, Bank, agreement, at_steps, bank, cycles, tile, tile_each
 from rtm_signal.segmentation import is_moving
 from rtm_signal.self_similarity import resembles, walking
 
@@ -257,6 +257,7 @@ def _readings(
 ) -> list[_Run]:
     """The movements that a first template leads to, whatever part of a cycle it begins with."""
     turns = [np.roll(template, k, axis=0) for k in range(0, PHASES, PHASES // (4 if prior.held else 2))]
+    tile_each(grid.stretches, turns)  # at once: it costs little more than one
     runs = [run for one in turns if (run := _run(grid, one, scale, prior, known)) is not None]
     # What was taken for a base may be a turning point.
     other = [np.roll(run.movement.template, PHASES // 2, axis=0) for run in runs if run.late > _LATE]
@@ -360,6 +361,8 @@ def _rows(grid: _Grid, edges: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 def _of_one_place(grid: _Grid, edges: NDArray[np.int64], prior: Prior) -> NDArray[np.int64]:
     """Without the rows of repetitions that are alike in course but of another size: walking beside a march."""
     rows = _rows(grid, edges)
+    if len(rows) == 1:
+        return edges
     weight = [_evidence(grid, row, prior) for row in rows]
     main = rows[int(np.argmax(weight))]
     size, kept = _excursion(grid, main), []

@@ -24,16 +24,21 @@ def resembles(grid: FloatArray, active: NDArray[np.bool_]) -> FloatArray:
 
     1 of twice the same movement, less of unlike sizes. active: (n,) bool, where there is movement at all.
     """
+    return _resembles(grid, active)[0]
+
+
+def _resembles(grid: FloatArray, active: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
+    """The likeness, and the sum of squares over each period, less its mean, both (m,)."""
     m = len(grid) - 2 * PHASES
     if m < 1:
-        return np.zeros(0)
+        return np.zeros(0), np.zeros(0)
     sums = _over_a_period(grid)
-    energy = _energy(grid, sums)
-    both = _over_a_period((grid[:-PHASES] * grid[PHASES:]).sum(axis=1)[:, None])[:m, 0]
+    energy = _over_a_period(np.einsum("nf,nf->n", grid, grid)) - np.einsum("nf,nf->n", sums, sums) / PHASES
+    both = _over_a_period(np.einsum("nf,nf->n", grid[:-PHASES], grid[PHASES:]))[:m]
     both = both - np.einsum("nf,nf->n", sums[:m], sums[PHASES : PHASES + m]) / PHASES
     alike = both / np.maximum((energy[:m] + energy[PHASES : PHASES + m]) / 2, 1e-9)
-    share = _over_a_period(active[:, None].astype(np.float64))[:m, 0] / PHASES
-    return np.asarray(np.where(share > _LEAST_MOVING, np.clip(alike, 0.0, 1.0), 0.0))
+    share = _over_a_period(active.astype(np.float64))[:m] / PHASES
+    return np.asarray(np.where(share > _LEAST_MOVING, np.clip(alike, 0.0, 1.0), 0.0)), energy[:m]
 
 
 def walking(signal: FloatArray, rate_hz: float) -> NDArray[np.bool_]:
@@ -45,10 +50,10 @@ def walking(signal: FloatArray, rate_hz: float) -> NDArray[np.bool_]:
         m = len(grid) - 2 * PHASES
         if m < 1:
             continue
-        alike = resembles(grid, np.ones(len(grid), dtype=bool))
-        left = ((grid[PHASES : PHASES + m] - grid[:m]) ** 2).sum(axis=1)
-        within = _energy(grid, _over_a_period(grid))[:m] / PHASES
-        size = float(np.sqrt((grid**2).sum(axis=1).mean()))
+        alike, energy = _resembles(grid, np.ones(len(grid), dtype=bool))
+        change = grid[PHASES : PHASES + m] - grid[:m]
+        left, within = np.einsum("nf,nf->n", change, change), energy / PHASES
+        size = float(np.sqrt(np.einsum("nf,nf->", grid, grid) / len(grid)))
         good = (alike > _LIKE_A_STRIDE) & (left < _RETURNS * within) & (within > (0.1 * size) ** 2)
         for first in np.flatnonzero(binary_opening(good, np.ones(PHASES, dtype=bool))):
             out[whole[first] : whole[first + 2 * PHASES - 1] + 1] = True
@@ -56,12 +61,9 @@ def walking(signal: FloatArray, rate_hz: float) -> NDArray[np.bool_]:
 
 
 def _over_a_period(values: FloatArray) -> FloatArray:
-    """(n - PHASES + 1, F) sums over PHASES steps from each on."""
-    sums = np.cumsum(np.concatenate([np.zeros((1, values.shape[1])), values]), axis=0)
-    return np.asarray(sums[PHASES:] - sums[:-PHASES])
-
-
-def _energy(grid: FloatArray, sums: FloatArray) -> FloatArray:
-    """Sum of squares over each period, less its mean."""
-    squares = _over_a_period((grid**2).sum(axis=1)[:, None])[:, 0]
-    return np.asarray(squares - (sums**2).sum(axis=1) / PHASES)
+    """(n - PHASES + 1, ...) sums over PHASES steps from each on, by doubling: PHASES is a power of two."""
+    sums, steps = values, 1
+    while steps < PHASES:
+        sums = sums[:-steps] + sums[steps:]
+        steps *= 2
+    return sums
