@@ -7,10 +7,10 @@ what gateways declared lost, the audit chain with itself, and the roll-up with t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from rtm_server import ack_journal, audit, rollup
@@ -22,6 +22,8 @@ from rtm_signal import chunk as chunks
 Progress = Callable[[str, int, int], None]
 """Called with the stage, how many of its steps are done, and how many there are."""
 
+_AT_ONCE = 500  # rows
+_RECORDINGS = "SELECT recording_id, revision FROM recording WHERE tenant_id = %s"
 _KEYS = "SELECT stream_id, boot, first_index, n, t_key FROM chunk WHERE tenant_id = %s"
 
 _CONTENT = """
@@ -53,6 +55,14 @@ FROM g
 
 
 @dataclass(slots=True)
+class _Acknowledged:
+    """marks: of the keys that are still to be found; chunks: how many of all keys were chunks'."""
+
+    marks: set[bytes] = field(default_factory=set)
+    chunks: int = 0
+
+
+@dataclass(slots=True)
 class _Report:
     acknowledged: int = 0
     stored: int = 0
@@ -81,21 +91,19 @@ def run(store: Store, data_dir: Path, progress: Progress | None = None) -> dict[
 def check(store: Store, data_dir: Path, progress: Progress | None = None) -> tuple[dict[str, Any], list[str]]:
     """The document, and one sentence a fault, the first of which the command prints."""
     report = _Report()
-    journal: dict[UUID, set[str]] = {}
-    for tenant, key in ack_journal.acknowledged(data_dir):
-        journal.setdefault(tenant, set()).add(key)
+    journal = _journal(data_dir)
     tenants = store.tenants()
     for number, tenant in enumerate(tenants, 1):
         with store.tenant_tx(tenant) as tx:
-            _chunks(store, tx, tenant, journal.pop(tenant, set()), report, progress)
+            _chunks(store, tx, tenant, journal.pop(tenant, _Acknowledged()), report, progress)
             _gaps(tx, tenant, report)
             _audit(tx, tenant, report)
             _rollups(tx, tenant, report)
         if progress is not None:
             progress("clinics", number, len(tenants))
-    for keys in journal.values():  # a clinic that is gone altogether
-        report.acknowledged += sum(key.startswith("c:") for key in keys)
-        report.missing += len(keys)
+    for acknowledged in journal.values():  # a clinic that is gone altogether
+        report.acknowledged += acknowledged.chunks
+        report.missing += len(acknowledged.marks)
     _sentences(report)
     document = {
         "chunks": {
@@ -114,27 +122,52 @@ def check(store: Store, data_dir: Path, progress: Progress | None = None) -> tup
 
 
 def _chunks(
-    store: Store, tx: Tx, tenant: UUID, acknowledged: set[str], report: _Report, progress: Progress | None
+    store: Store,
+    tx: Tx,
+    tenant: UUID,
+    acknowledged: _Acknowledged,
+    report: _Report,
+    progress: Progress | None,
 ) -> None:
-    stored = {str(_key(row)) for row in tx.execute(_KEYS, (tenant,))}
-    manifests = {
-        f"m:{row['recording_id']}:{revision}"
-        for row in tx.execute("SELECT recording_id, revision FROM recording WHERE tenant_id = %s", (tenant,))
-        for revision in range(1, row["revision"] + 1)  # a newer revision stands for those before it
-    }
-    report.acknowledged += sum(key.startswith("c:") for key in acknowledged)
-    report.stored += len(stored)
-    report.missing += len(acknowledged - stored - manifests)
+    stored = 0
+    for row in _many(tx, "verify_keys", _KEYS, tenant):
+        acknowledged.marks.discard(_mark(str(_key(row))))
+        stored += 1
+    for row in _many(tx, "verify_recordings", _RECORDINGS, tenant):
+        for revision in range(1, row["revision"] + 1):  # a newer revision stands for those before it
+            acknowledged.marks.discard(_mark(f"m:{row['recording_id']}:{revision}"))
+    report.acknowledged += acknowledged.chunks
+    report.stored += stored
+    report.missing += len(acknowledged.marks)
     twice = tx.execute(_TWICE, (tenant,)).fetchone()
     report.duplicated += 0 if twice is None else twice["n"]
-    with tx.cursor(
-        name="verify_chunks"
-    ) as cursor:  # a server-side cursor: the archive does not fit in memory
-        cursor.itersize = 500
-        for number, row in enumerate(cursor.execute(_CONTENT, (tenant,)), 1):
-            report.altered += _altered(store, tx, tenant, row)
-            if progress is not None and number % 500 == 0:
-                progress("chunks", number, len(stored))
+    for number, row in enumerate(_many(tx, "verify_chunks", _CONTENT, tenant), 1):
+        report.altered += _altered(store, tx, tenant, row)
+        if progress is not None and number % _AT_ONCE == 0:
+            progress("chunks", number, stored)
+
+
+def _journal(data_dir: Path) -> dict[UUID, _Acknowledged]:
+    """What the journals say was acknowledged, by clinic."""
+    found: dict[UUID, _Acknowledged] = {}
+    for tenant, key in ack_journal.acknowledged(data_dir):
+        acknowledged = found.setdefault(tenant, _Acknowledged())
+        before = len(acknowledged.marks)
+        acknowledged.marks.add(_mark(key))
+        acknowledged.chunks += key.startswith("c:") and len(acknowledged.marks) > before
+    return found
+
+
+def _mark(key: str) -> bytes:
+    """A key in 16 bytes: there are as many as chunks of the archive, and the text of one is ten times that."""
+    return hashlib.blake2b(key.encode(), digest_size=16).digest()
+
+
+def _many(tx: Tx, name: str, query: LiteralString, tenant: UUID) -> Iterator[dict[str, Any]]:
+    """Rows by a server-side cursor: an archive does not fit in memory."""
+    with tx.cursor(name=name) as cursor:
+        cursor.itersize = _AT_ONCE
+        yield from cursor.execute(query, (tenant,))
 
 
 def _altered(store: Store, tx: Tx, tenant: UUID, row: dict[str, Any]) -> bool:
