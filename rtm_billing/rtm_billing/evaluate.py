@@ -95,7 +95,7 @@ def _management(
         if month_is_open(month, ctx):
             unfinished += open_month(month, ledger, _codes(ctx.sent_in(month)), ctx)
         else:
-            clean = management_outcome(month, ledger, days.clean, ctx, with_doubt=False)
+            clean = management_outcome(month, ledger, days.clean, ctx)
             doubts = {piece.doubt for piece in ledger.pieces if piece.doubt is not None}
             doubts |= {why for on in days.doubts if on in month for why in days.doubts[on]}
             if doubts:

@@ -86,7 +86,7 @@ def open_setup(period: Period, counted: Sequence[date], ctx: Context) -> list[di
 def open_month(month: Period, ledger: MonthLedger, sent: set[str], ctx: Context) -> list[dict[str, object]]:
     """The running month: minutes to the next thresholds, and the contact."""
     known = ctx.profile.rules("management", None, month.last)
-    rules = _in_reach(known, unite_month(ledger, with_doubt=False).minutes, sent, ctx)
+    rules = _in_reach(known, unite_month(ledger).minutes, sent, ctx)
     if not rules:
         return []
     time = unite_month(ledger, with_doubt=True)

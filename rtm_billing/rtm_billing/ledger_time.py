@@ -67,7 +67,7 @@ class MonthTime:
         raise ValueError(minutes)
 
 
-def unite_month(month: MonthLedger, *, with_doubt: bool) -> MonthTime:
+def unite_month(month: MonthLedger, *, with_doubt: bool = False) -> MonthTime:
     """Sum a month, without its doubtful items or with them."""
     pieces = [piece for piece in month.pieces if with_doubt or piece.doubt is None]
     spans = unite((piece.start, piece.end) for piece in pieces)
@@ -160,7 +160,7 @@ def _count_once(found: dict[date, MonthLedger], ctx: Context) -> None:
     for before, after in pairwise(sorted(found)):
         begin = midnight(after, ctx.clinic)
         pieces = found[before].pieces
-        every = max((piece.end for piece in pieces), default=begin)
+        every = max(piece.end for piece in pieces)
         clean = max((piece.end for piece in pieces if piece.doubt is None), default=begin)
         found[after].pieces = [
             piece._replace(start=min(max(piece.start, clean if piece.doubt is None else every), piece.end))

@@ -15,7 +15,7 @@ SETTINGS_SHOWN = ("management_date", "month_split", "contact_channels", "late_en
 
 
 def management_outcome(
-    month: Period, ledger: MonthLedger, data_days: Sequence[date], ctx: Context, *, with_doubt: bool
+    month: Period, ledger: MonthLedger, data_days: Sequence[date], ctx: Context, *, with_doubt: bool = False
 ) -> Outcome:
     """What a closed month supports, without its doubtful items or with them."""
     rules = ctx.profile.rules("management", None, month.last)

@@ -417,3 +417,23 @@ def test_units_in_doubt_beyond_what_was_sent(minutes: int, more: str) -> None:
         "already sent as A2",
         f"already sent as A2; {more} would rest on doubtful evidence",
     ]
+
+
+def test_an_open_window_that_doubtful_days_would_decide() -> None:
+    made = case(
+        {"episode.discharged": None},
+        data=[*DATA[:1], *days("2026-03-02", 1, doubt="a jump")],
+        settings=THRESHOLD,
+        as_of="2026-03-10",
+    )
+    assert decisions(made) == [("98985", "hold")]
+    assert evaluate(made)["not_billable"] == []
+
+
+def test_a_reading_at_the_midnight_of_the_evaluation_is_not_known_yet() -> None:
+    made = case(
+        {"episode.discharged": None},
+        data=[*DATA[:1], {"at": "2026-03-10T00:00:00-04:00"}],
+        as_of="2026-03-10",
+    )
+    assert {item["have"] for item in evaluate(made)["open"] if item["unit"] == "days"} == {1}
