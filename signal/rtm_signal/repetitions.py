@@ -34,11 +34,13 @@ _CLEARLY = 1.5
 """Ratio of periods, and of counts, above which one is a multiple of the other rather than the same."""
 _LEAST_FIT = 0.4
 """A set whose mean repetition tells less than this is no set: handling, walking about, fidgeting."""
-_LEAST_SAME_AXES = 0.5
+LEAST_SAME_AXES = 0.5
 """Agreement with the calibrated movement's axes below which a bout is another movement.
 
 Of the same exercise at another tempo or size it is above 0.7, of another exercise of the same arm mostly
 below 0.3."""
+_LEAST_LIKE = 0.7
+"""Correlation with a known movement below which a stretch that it tells best is still another one."""
 _LONGEST_STRIDE_S = 1.35
 """A stride of slow walking (0.74 Hz); beside an exercise _SLOWER_THAN_GAIT times as slow such a set is
 walking."""
@@ -111,7 +113,7 @@ def _without_walking(found: Sequence[FoundSet], motion: Motion) -> list[FoundSet
         one
         for one in found
         if not any(
-            one is s or (_lasts(one) < _lasts(s) and same_axes(one.movement, s.movement) > _LEAST_SAME_AXES)
+            one is s or (_lasts(one) < _lasts(s) and same_axes(one.movement, s.movement) > LEAST_SAME_AXES)
             for s in steps
         )
     ]
@@ -138,7 +140,7 @@ def _of_the_known(motion: Motion, moving: NDArray[np.bool_], known: Sequence[Mov
 
 def _of_movement(found: Sequence[FoundSet], known: Sequence[Movement]) -> list[FoundSet]:
     """The sets that share the axes of a known movement."""
-    return [f for f in found if any(same_axes(f.movement, k) > _LEAST_SAME_AXES for k in known)]
+    return [f for f in found if any(same_axes(f.movement, k) > LEAST_SAME_AXES for k in known)]
 
 
 def _of_one_movement(found: list[FoundSet]) -> list[FoundSet]:
@@ -150,7 +152,7 @@ def _of_one_movement(found: list[FoundSet]) -> list[FoundSet]:
     return [
         f
         for f in found
-        if same_axes(f.movement, main.movement) > _LEAST_SAME_AXES
+        if same_axes(f.movement, main.movement) > LEAST_SAME_AXES
         and not (slow and f.movement.duration_s < _LONGEST_STRIDE_S)
     ]
 
@@ -190,7 +192,7 @@ def _recognised(part: Motion, moving: NDArray[np.bool_], known: Sequence[Movemen
         return []
     start, end, template = found
     own = Movement(template, scale, float(np.median(end - start)), len(start))
-    if max(same_axes(own, kind) for kind in known) < _LEAST_SAME_AXES:
+    if max(same_axes(own, kind) for kind in known) < LEAST_SAME_AXES:
         return []
     alike = max(likeness(own, kind) for kind in known)
     return [FoundSet(start, end, own, fit=alike, likeness=alike, cycles=float(len(start)))]
@@ -199,7 +201,7 @@ def _recognised(part: Motion, moving: NDArray[np.bool_], known: Sequence[Movemen
 def tiled_with(part: Motion, moving: NDArray[np.bool_], movement: Movement) -> tuple[FloatArray, FloatArray]:
     """Start and end (k,), s, of the repetitions of a known movement, as it is: nothing is learned.
 
-    A repetition cut at either end by less than half counts.
+    A repetition cut at either end by less than half counts; one hardly like the movement does not.
     """
     step, pad = movement.duration_s / PHASES, int(EDGE_PAD * PHASES)
     grid, whole = at_steps(weigh(part, movement.scale), step * part.rate_hz)
@@ -207,7 +209,11 @@ def tiled_with(part: Motion, moving: NDArray[np.bool_], movement: Movement) -> t
         return np.zeros(0), np.zeros(0)
     padded = np.pad(grid, ((pad, pad), (0, 0)), mode="edge")
     stretches = bank(padded, np.pad(moving[whole], pad), pad)
-    edges = part.t[0] + (tile(stretches, movement.template) - pad) * step
+    found = tile(stretches, movement.template)
+    shapes = cycles(padded, found[:, 0], found[:, 1] - found[:, 0])
+    along = np.einsum("skf,kf->s", shapes, movement.template)
+    size = np.sqrt(np.einsum("skf,skf->s", shapes, shapes) * float((movement.template**2).sum()))
+    edges = part.t[0] + (found[along > _LEAST_LIKE * size] - pad) * step
     return edges[:, 0], edges[:, 1]
 
 

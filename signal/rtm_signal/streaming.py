@@ -1,9 +1,10 @@
 """The live counter: the repetition counter's twin for blocks of samples as they arrive.
 
-Orientation, features, learning and tiling are those of the offline path, run on what has arrived so far. The
-movement is learned (from the calibration, else from the first repetitions, then again from more of them);
-in between only the last few repetitions are tiled anew, so that a block costs a millisecond or two. Until
-the movement is known, excursions along its main direction are counted. The offline result corrects the count.
+Orientation, features, learning and tiling are those of the offline path, run on what has arrived so far. Now and
+then the offline search looks at the last three quarters of a minute, says what is an exercise there and what is
+walking, and counts it anew; in between only the last few repetitions are tiled, so that a block costs a millisecond
+or two. Until a movement is known, excursions along its main direction are counted. Earlier sets of another movement
+than the one repeated best and longest were handling or walking, and drop out. The offline result corrects the count.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ from vqf import VQF
 from rtm_signal import catalogue
 from rtm_signal.features import Motion
 from rtm_signal.features import motion as features_of
-from rtm_signal.movement import Movement
+from rtm_signal.gait import walks
+from rtm_signal.gravity import G
+from rtm_signal.movement import Movement, same_axes
 from rtm_signal.orientation import orient
 from rtm_signal.recording import FloatArray, Recording, RecordingError
-from rtm_signal.repetitions import find_sets, learn, tiled_with
+from rtm_signal.repetitions import LEAST_SAME_AXES, find_sets, learn, tiled_with
+from rtm_signal.repetitions_prescribed import Prior, prior_of
 from rtm_signal.segmentation import is_moving
 from rtm_signal.time_grid import to_grid
 
@@ -40,13 +44,30 @@ _LONG_REST_S = 6.0
 smaller)."""
 _STILL_RAD_S = 0.12
 """Live, without the rest of the recording to compare with, slower than this is rest."""
+_LEAST_NEWS = 1.05
+"""At the end of a set it is looked at once more, where it has moved so much more since the last look."""
+_AT_ONCE = 1.5
+"""Usual repetitions within which a row begins with its set."""
 _LOOK_BACK_S = 45.0
 """How much is learned from: a dozen repetitions; more would cost time and say nothing new."""
-_EVERY_S = 0.5
-"""Between two updates of the count: nobody reads faster."""
+_EVERY_S = 0.24
+"""Between two updates of the count: a quarter of a quick repetition, and the last half block of a recording."""
 _KEEP = 3
 """Repetitions kept open at the end of the tiling; older ones are settled."""
 _KEPT_S = 120.0
+_MOVEMENTS = 16
+"""As many different movements of one session are remembered."""
+_MARGIN_S = 2.0
+"""Before the first movement of a set, that belongs to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """The sets of one movement that are over. weight: how well and how long it was repeated."""
+
+    count: int
+    movement: Movement
+    weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +98,7 @@ class LiveCounter:
         calibration: Recording | None = None,
         calibration_repetitions: int | None = None,
     ) -> None:
-        catalogue.get(exercise)
+        self._prior = prior_of(catalogue.get(exercise))
         if not np.isfinite(rate_hz) or not 8.0 <= rate_hz <= 2000.0:
             raise RecordingError(f"A sampling rate of {rate_hz:g} Hz cannot be counted live (8 to 2000).")
         self._rate_hz = rate_hz
@@ -88,17 +109,26 @@ class LiveCounter:
         self._memory: FloatArray | None = None
         self._turn = 0.0
         self._arrived = 0
-        self._rows = np.zeros((0, 7))
+        self._rows = np.zeros((0, 8))
         self._dropped = 0
         self._first_up: FloatArray | None = None
-        self._known = _learned(calibration, calibration_repetitions)
+        self._known = _learned(calibration, calibration_repetitions, self._prior)
         self._movement: Movement | None = self._known[0] if self._known else None
-        self._settled, self._settled_until = 0, 0
-        self._before, self._set_start = 0, 0
+        self._weight = 0.0
+        self._walks = False
+        self._done: list[_Done] = []
+        self._before = 0
+        self._ends: list[int] = []
+        self._settled_until, self._set_start = 0, 0
+        self._looked_s = 0.0
         self._resting = True
         self._still = 0
         self._open = 0
         self._next_look_s = _FIRST_LOOK_S
+        holds = self._prior is not None and self._prior.held
+        self._long_rest_s = (
+            max(_LONG_REST_S, self._prior.longest_s) if self._prior and holds else _LONG_REST_S
+        )
         self._moved_s = 0.0
         self._updated = 0
         self._angle_deg = 0.0
@@ -128,7 +158,7 @@ class LiveCounter:
     @property
     def state(self) -> LiveState:
         """What is known now."""
-        return LiveState(self._settled + self._open, self._angle_deg, self._phase)
+        return LiveState(self._before + len(self._ends) + self._open, self._angle_deg, self._phase)
 
     def _take(self, acc: FloatArray, gyr: FloatArray) -> None:
         """Orientation and features of a block, causal; every so-manieth row is kept."""
@@ -137,18 +167,19 @@ class LiveCounter:
         up = np.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], axis=1)
         if self._first_up is None:
             self._first_up = up[0]
-        raw = np.concatenate([up, gyr - out["bias"]], axis=1)
+        lift = np.einsum("ij,ij->i", acc, up) - G
+        raw = np.column_stack([up, gyr - out["bias"], lift])
         if self._memory is None:
-            self._memory = np.repeat(sosfilt_zi(self._sos)[:, :, None], 6, axis=2) * raw[0]
+            self._memory = np.repeat(sosfilt_zi(self._sos)[:, :, None], raw.shape[1], axis=2) * raw[0]
         smooth, self._memory = sosfilt(self._sos, raw, axis=0, zi=self._memory)
-        spin = np.einsum("ij,ij->i", smooth[:, :3], smooth[:, 3:]) / self._rate_hz
+        spin = np.einsum("ij,ij->i", smooth[:, :3], smooth[:, 3:6]) / self._rate_hz
         turn = self._leak(spin)
         rows = np.column_stack([smooth[:, :3], turn, smooth[:, 3:]])
         skip = -self._arrived % self._every
         self._arrived += len(rows)
         kept = rows[skip :: self._every]
         self._rows = np.concatenate([self._rows, kept])
-        active = np.flatnonzero(np.linalg.norm(kept[:, 4:], axis=1) > _STILL_RAD_S)
+        active = np.flatnonzero(np.linalg.norm(kept[:, 4:7], axis=1) > _STILL_RAD_S)
         self._moved_s += len(active) * self._step
         self._still = len(kept) - 1 - int(active[-1]) if len(active) else self._still + len(kept)
         self._angle_deg = float(np.degrees(np.arccos(np.clip(up[-1] @ self._first_up, -1.0, 1.0))))
@@ -167,39 +198,75 @@ class LiveCounter:
         if self._resting and self._still == 0:
             self._begin_set()
         if not self._resting:
-            if self._moved_s >= self._next_look_s:
+            over = self._still * self._step > self._long_rest_s
+            if self._moved_s >= self._next_look_s or (over and self._moved_s > _LEAST_NEWS * self._looked_s):
                 self._look()
-            if self._movement is None:
-                self._open = _excursions(self._motion(self._set_start))
-            else:
+            elif self._movement is not None:
                 self._tile(self._movement)
-            if self._still * self._step > _LONG_REST_S:
-                self._settle(len(self._rows), self._open)
-                self._resting = True
+            if self._movement is None:
+                self._open = 0 if self._walks else _excursions(self._motion(self._set_start))
+            if over:
+                self._end_set()
         self._phase = _phase(self._motion(self._dropped + max(0, len(self._rows) - 50)))
         self._forget()
 
     def _begin_set(self) -> None:
         """Movement after a long rest."""
         self._resting = False
-        self._before = self._settled
-        self._moved_s, self._next_look_s = 0.0, _FIRST_LOOK_S
-        margin = round(1.0 / self._step)
+        self._moved_s, self._next_look_s, self._looked_s = 0.0, _FIRST_LOOK_S, 0.0
+        self._weight = 0.0
         now = self._dropped + len(self._rows)
-        self._set_start = max(self._settled_until, now - 25 - margin, self._dropped)
+        self._set_start = max(self._settled_until, now - round(_MARGIN_S / self._step), self._dropped)
         self._settled_until = self._set_start
 
+    def _end_set(self) -> None:
+        """A long rest: what was counted stands, as far as it is the exercise."""
+        count = len(self._ends) + self._open
+        if self._movement is not None and count:
+            self._done = _joined([*self._done, _Done(count, self._movement, self._weight)])
+        self._ends, self._open, self._walks, self._weight = [], 0, False, 0.0
+        self._before = self._earlier()
+        self._settled_until = self._dropped + len(self._rows)
+        self._resting = True
+
+    def _earlier(self) -> int:
+        """Repetitions of the earlier sets that are of the movement repeated best and longest."""
+        now = [] if self._movement is None else [_Done(0, self._movement, self._weight)]
+        main = max([*self._done, *now], key=lambda one: one.weight, default=None)
+        return 0 if main is None else sum(one.count for one in self._done if _alike(one, main))
+
     def _look(self) -> None:
-        """Learn the movement of this set anew from what has arrived, and count it from its beginning."""
-        self._next_look_s = _NEXT_LOOK * self._moved_s
+        """Search what has arrived as the offline path does, and count it anew."""
+        self._next_look_s, self._looked_s = _NEXT_LOOK * self._moved_s, self._moved_s
         now = self._dropped + len(self._rows)
-        back = self._motion(max(self._set_start, now - round(_LOOK_BACK_S / self._step)))
-        sets = [s for s in find_sets(back, known=self._known).sets if len(s.start_s) >= 2]
+        old = [end for end in self._ends if end <= now - round(_LOOK_BACK_S / self._step)]
+        # One repetition that is settled stands before those that are looked for, so that the first has room.
+        first = max([self._set_start, self._dropped, *old[-2:-1]])
+        back = self._motion(first)
+        found = find_sets(back, known=self._known, prior=self._prior)
+        gait = self._prior is not None and self._prior.gait
+        walked = [one for one in found.sets if not gait and walks(one, back)]
+        sets = [one for one in found.sets if len(one.start_s) >= 2 and not any(one is w for w in walked)]
         if not sets:
+            self._walks = found.walking or bool(walked)
             return
-        self._movement = max(sets, key=lambda s: len(s.start_s)).movement
-        if self._set_start >= self._dropped:
-            self._settled, self._settled_until = self._before, self._set_start
+        current = sets[-1].movement
+        self._movement = current
+        weight = sum(one.fit**2 * float((one.end_s - one.start_s).sum()) for one in sets)
+        self._weight = max(self._weight, weight)
+        self._before = self._earlier()
+        begins = round(float(sets[0].start_s[0]) / self._step)
+        usual = current.duration_s / self._step
+        if len(sets) == 1 and first == self._set_start and begins - first < _AT_ONCE * usual:
+            # The set may have been cut in mid-movement: its first repetition is for the tiling to find.
+            self._ends, self._settled_until = [], first
+            self._tile(current)
+            return
+        known = old[-1] + usual / 2 if old else 0.0
+        ends = [end for one in sets for s in one.end_s if (end := round(float(s) / self._step)) > known]
+        settled = ends[:-_KEEP]
+        self._ends, self._open = old + settled, len(ends) - len(settled)
+        self._settled_until = max([begins, *self._ends[-1:]])
 
     def _tile(self, movement: Movement) -> None:
         """Count the repetitions since the last settled one, and settle all but the last few."""
@@ -209,15 +276,10 @@ class LiveCounter:
         start, end = tiled_with(part, is_moving(part), movement)
         self._open = len(start)
         if len(start) > 2 * _KEEP:
-            settled = len(start) - _KEEP
-            last = round(float(end[settled - 1] - part.t[0]) / self._step)
-            self._settle(self._settled_until - self._dropped + last, settled)
-
-    def _settle(self, row: int, count: int) -> None:
-        """Count for good what lies before `row` of the rows kept."""
-        self._settled += count
-        self._open -= count
-        self._settled_until = self._dropped + row
+            settled = [round(float(one) / self._step) for one in end[:-_KEEP]]
+            self._ends += settled
+            self._open -= len(settled)
+            self._settled_until = settled[-1]
 
     def _forget(self) -> None:
         """Drop rows that are settled and old: memory stays bounded however long it runs."""
@@ -231,16 +293,31 @@ class LiveCounter:
         first = max(first, self._dropped)
         rows = self._rows[first - self._dropped :]
         t = np.asarray((first + np.arange(len(rows))) * self._step, dtype=np.float64)
-        speed = np.asarray(np.linalg.norm(rows[:, 4:], axis=1), dtype=np.float64)
-        return Motion(t, 1.0 / self._step, rows[:, :4], rows[:, 4:], speed)
+        rate = rows[:, 4:7]
+        speed = np.asarray(np.linalg.norm(rate, axis=1), dtype=np.float64)
+        return Motion(t, 1.0 / self._step, rows[:, :4], rate, speed, rows[:, 7:])
 
 
-def _learned(calibration: Recording | None, nominal: int | None) -> Sequence[Movement]:
+def _alike(one: _Done, other: _Done) -> bool:
+    return same_axes(one.movement, other.movement) > LEAST_SAME_AXES
+
+
+def _joined(done: Sequence[_Done]) -> list[_Done]:
+    """The last one taken together with those about the same axes; only the weightiest movements are remembered."""
+    last = done[-1]
+    mine = [one for one in done if _alike(one, last)]
+    shown = max(mine, key=lambda one: one.weight).movement
+    together = _Done(sum(one.count for one in mine), shown, sum(one.weight for one in mine))
+    rest = [one for one in done if not any(one is m for m in mine)]
+    return sorted([*rest, together], key=lambda one: -one.weight)[:_MOVEMENTS]
+
+
+def _learned(calibration: Recording | None, nominal: int | None, prior: Prior | None) -> Sequence[Movement]:
     if calibration is None or not calibration.sensors:
         return ()
     grid = to_grid(calibration)
     sensor = next(iter(grid.sensors.values()))
-    return () if sensor.gyr is None else learn(features_of([orient(sensor)]), nominal)
+    return () if sensor.gyr is None else learn(features_of([orient(sensor)]), nominal, prior)
 
 
 def _excursions(motion: Motion) -> int:

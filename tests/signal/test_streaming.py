@@ -38,6 +38,42 @@ def test_agrees_with_offline_within_one(exercise_id: str) -> None:
     assert {s.phase for s in states} >= {"rest", "out", "back"}
 
 
+@pytest.mark.parametrize(("exercise_id", "placement"), [("squat", "thigh"), ("biceps_curl", "forearm")])
+def test_walking_and_handling_around_are_left_out(exercise_id: str, placement: str) -> None:
+    motion = exercise(exercise_id, repetitions=10, rate_hz=RATE, seed=6, placements=[placement])
+    offline = analyze(motion.recording, exercise_id).repetitions
+    assert abs(live(motion, 25)[-1].count - offline) <= 1
+
+
+@pytest.mark.parametrize("placement", ["wrist", "shank"])
+def test_a_walk_is_no_exercise(placement: str) -> None:
+    walk = exercise("treadmill", repetitions=25, rate_hz=RATE, seed=4, placements=[placement], context=False)
+    sensor = walk.recording.sensors[placement]
+    assert sensor.gyr is not None
+    counter = LiveCounter("generic", RATE)
+    counter.push(sensor.acc, sensor.gyr)
+    still = np.repeat(sensor.acc[-1:], 10, axis=0)
+    for _ in range(50):  # ten seconds of rest
+        state = counter.push(still, np.zeros_like(still))
+    assert state.count <= 1
+
+
+def test_of_several_movements_the_one_repeated_best_and_longest_counts() -> None:
+    shown = exercise("biceps_curl", repetitions=6, rate_hz=RATE, seed=4, placements=["wrist"], context=False)
+    other = exercise(
+        "shoulder_abduction", repetitions=3, rate_hz=RATE, seed=4, placements=["wrist"], context=False
+    )
+    counter = LiveCounter("generic", RATE)
+    for motion in (other, shown, shown):
+        sensor = motion.recording.sensors["wrist"]
+        assert sensor.gyr is not None
+        for i in range(0, len(sensor.t), 25):
+            counter.push(sensor.acc[i : i + 25], sensor.gyr[i : i + 25])
+        for _ in range(16):
+            state = counter.push(np.repeat(sensor.acc[-1:], 25, axis=0), np.zeros((25, 3)))
+    assert abs(state.count - 12) <= 1
+
+
 def test_block_size_hardly_matters() -> None:
     motion = exercise("biceps_curl", repetitions=6, rate_hz=RATE, seed=4, placements=["wrist"], context=False)
     counts = [live(motion, block)[-1].count for block in (7, 25, 200)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -44,7 +46,7 @@ def set_of(period_s: float) -> FoundSet:
     return FoundSet(start, start + period_s, movement, fit=1.0, likeness=0.0, cycles=float(len(start)))
 
 
-@pytest.mark.parametrize("placement", ["wrist", "thigh", "trunk"])
+@pytest.mark.parametrize("placement", ["wrist", "thigh", "shank", "foot", "trunk"])
 def test_walking_is_no_exercise_and_says_so(placement: str) -> None:
     result = analyze(walk(placement), "generic")
     assert result.repetitions == 0
@@ -86,3 +88,26 @@ def test_no_bounce_or_none_known_is_no_walking() -> None:
     unknown = Motion(motion.t, motion.rate_hz, motion.posture, motion.rate, motion.speed)
     assert not walks(set_of(1.1), unknown)
     assert not walks(set_of(6.0), motion)
+
+
+def swung(stride_s: float, skew: float) -> Motion:
+    """A leg below the knee: half of the bounce hidden by its own rise, its turning rate skewed or not."""
+    motion = lifted(2 / stride_s, strength=3.0)
+    assert motion.lift is not None
+    phase = 2 * np.pi * motion.t / stride_s
+    rate = np.zeros((len(motion.t), 3))
+    rate[:, 1] = np.cos(phase) + skew * np.cos(2 * phase)
+    return replace(motion, rate=rate, lift=motion.lift + 1.8 * np.sin(phase)[:, None])
+
+
+@given(stride_s=st.floats(0.9, 1.7))
+@settings(max_examples=20, deadline=None)
+def test_below_the_knee_the_skewed_swing_tells_walking_from_an_exercise(stride_s: float) -> None:
+    assert walks(set_of(stride_s), swung(stride_s, skew=0.7))
+    assert not walks(set_of(stride_s), swung(stride_s, skew=0.1))
+
+
+def test_whose_swing_it_is_nobody_says_beside_a_sensor_without_a_gyroscope() -> None:
+    one = swung(1.1, skew=0.7)
+    assert walks(set_of(1.1), one)
+    assert not walks(set_of(1.1), replace(one, rate=np.column_stack([one.rate, one.rate])))
