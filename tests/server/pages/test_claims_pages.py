@@ -179,7 +179,10 @@ def test_units_in_doubt_are_released_with_those_that_stand_as_one_line(
     assert "98981 GP</span>, 1 more unit" in page
     assert "as one line of 2" in page
     (certain,), (doubtful,) = offered(page, "release"), offered(page, "release-held")
-    assert "1 more unit" in minutes.get(f"{OCTOBER}/lines/{doubtful}").text
+    evidence = minutes.get(f"{OCTOBER}/lines/{doubtful}").text
+    assert "1 more unit" in evidence
+    assert "21 min, call, phone, by Nora Feld, PT (therapist), entered 9 days later" in evidence
+    assert "20 min, call, phone, by Nora Feld, PT (therapist)<" in evidence, "entered at once: nothing to say"
     ready = re.findall(r'name="line" value="([^"]+)"', page.partition(f'action="{OCTOBER}/release"')[2])
     rest = [key for key in ready if key != certain]
     assert minutes.post(f"{OCTOBER}/release", data={"line": doubtful}).status_code == 409, "never in bulk"

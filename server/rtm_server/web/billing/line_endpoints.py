@@ -15,6 +15,7 @@ from rtm_server.web.billing import evidence, line_history, repository
 from rtm_server.web.billing.data_day import DayPage, load_day
 from rtm_server.web.billing.endpoints import first_of
 from rtm_server.web.billing.repository import Found
+from rtm_server.web.billing.time_entries import entries
 from rtm_server.web.billing.views import LinePage
 from rtm_server.web.clinic import Clinic
 from rtm_server.web.errors import ConflictError, InvalidError, NotFoundError, PageError
@@ -94,7 +95,14 @@ def _page(
         page = LinePage(
             month=first,
             line=line,
-            evidence=evidence.items(item.evidence, item.doubts),
+            evidence=[
+                *evidence.items(item.evidence, item.doubts),
+                *(
+                    entries(svc.store, tx, at, item.episode, line.period)
+                    if "minutes" in item.evidence
+                    else ()
+                ),
+            ],
             rules_version=item.rules_version,
             as_of=svc.now(),
             zone=at.zone,
