@@ -1,5 +1,6 @@
 """Modifiers: therapy discipline, assistant, and the annual therapy threshold."""
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 from .candidate import Candidate
@@ -46,24 +47,24 @@ def modifier_warnings(ctx: Context) -> list[str]:
     """What the modifiers of a therapist's lines rest on and the case or the rules do not say."""
     if not ctx.therapist_billed:
         return []
-    warnings = set()
-    if ctx.profile.therapy_threshold:
-        warnings |= {
-            f"therapy spend of {spend.on.year}: no annual threshold is known for that year, so no KX is set"
-            for spend in ctx.case.therapy_spend
-            if spend.on < ctx.as_of and spend.on.year not in THERAPY_THRESHOLD
-        }
+    return sorted({*_spend_of_unknown_years(ctx), *_direct_supervision(ctx)})
+
+
+def _spend_of_unknown_years(ctx: Context) -> Iterator[str]:
+    for spend in ctx.case.therapy_spend if ctx.profile.therapy_threshold else ():
+        if spend.on < ctx.as_of and spend.on.year not in THERAPY_THRESHOLD:
+            yield f"therapy spend of {spend.on.year}: no annual threshold is known for that year, so no KX is set"
+
+
+def _direct_supervision(ctx: Context) -> Iterator[str]:
     kind = ASSISTANT_KIND.get(ctx.case.episode.discipline)
-    if kind is not None:
-        worked_on = {
-            entry.start.astimezone(ctx.clinic).date()
-            for entry in ctx.case.management
-            if entry.role == "assistant"
-        }
-        warnings |= {
-            f"an assistant's time of {on.year}: in private practice it needed direct supervision then, "
-            f"which a case does not show"
-            for on in worked_on
-            if on < ctx.as_of and (found := standing(kind, on)) is not None and found.supervision == "direct"
-        }
-    return sorted(warnings)
+    if kind is None:
+        return
+    for entry in ctx.case.management:
+        on = entry.start.astimezone(ctx.clinic).date()
+        found = standing(kind, on) if entry.role == "assistant" and on < ctx.as_of else None
+        if found is not None and found.supervision == "direct":
+            yield (
+                f"an assistant's time of {on.year}: in private practice it needed direct supervision then, "
+                f"which a case does not show"
+            )

@@ -10,7 +10,7 @@ import pytest
 from rtm_billing import evaluate as evaluate_case
 from rtm_billing import payers
 from rtm_billing.dates import month_of, zone
-from rtm_billing.kit.build import OVER_NEW_YEAR, case, days, entry
+from rtm_billing.kit.build import OPEN, OVER_NEW_YEAR, case, days, entry
 from rtm_billing.ledger_time import MINUTE, MonthLedger, Piece, unite_month
 from rtm_billing.rules import rules_on
 
@@ -437,3 +437,19 @@ def test_a_reading_at_the_midnight_of_the_evaluation_is_not_known_yet() -> None:
         as_of="2026-03-10",
     )
     assert {item["have"] for item in evaluate(made)["open"] if item["unit"] == "days"} == {1}
+
+
+@pytest.mark.parametrize("as_of", ["2023-05-01", "2023-05-02"])
+def test_no_warning_of_what_is_not_known_yet(as_of: str) -> None:
+    made = case(
+        {"episode.started": "2023-04-01", "episode.discharged": None, "episode.consent": OPEN},
+        management=[entry("2023-05-01T10:00", 10, role="assistant")],
+        therapy_spend=[{"on": "2023-05-01", "amount": "10"}],
+        as_of=as_of,
+    )
+    said = [
+        "an assistant's time of 2023: in private practice it needed direct supervision then, "
+        "which a case does not show",
+        "therapy spend of 2023: no annual threshold is known for that year, so no KX is set",
+    ]
+    assert evaluate(made)["warnings"] == (said if as_of > "2023-05-01" else [])
