@@ -2,9 +2,9 @@
 
     make mutation                        the rule code (goal 95 % killed), about ten minutes of one core
     make mutation ARGS=--all             the whole of rtm_billing
-    make mutation ARGS="--only supply"   one module
+    make mutation ARGS="--only supply x12"
     make mutation ARGS="--sample 260"    as many drawn at random
-    make mutation ARGS=--again           the functions of the last run that had a survivor, as they are now
+    make mutation ARGS=--again           of the last run's functions those that had a survivor or were changed
     make mutation ARGS=--show            what the survivors of the last run change
 
 Needs mutmut 3.8 beside the project's environment, which `make mutation` sees to. Works on a copy in
@@ -15,13 +15,13 @@ Needs mutmut 3.8 beside the project's environment, which `make mutation` sees to
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import random
 import sys
 from collections import Counter
 from importlib.util import find_spec
 
+import msgspec
 from benchmarks.mutation_copy import BENCH, PACKAGE, changes, function_of, make
 from benchmarks.mutation_loop import run
 
@@ -30,7 +30,7 @@ RULE_CODE = (
     "modifiers", "payers", "providers", "rules", "settings", "setup_code", "spans", "supply", "visits",
 )  # fmt: skip
 GOAL = 0.95
-VERDICTS = BENCH / "verdicts.json"
+KEPT = BENCH / "last_run.json"
 COLUMNS = ("killed", "out of time", "survived", "no test")
 
 
@@ -59,27 +59,35 @@ def report(verdicts: dict[str, str], *, drawn: bool) -> bool:
     return seen >= GOAL * tried
 
 
-def kept() -> dict[str, str]:
-    """The verdicts of the last run."""
-    found: dict[str, str] = json.loads(VERDICTS.read_text()) if VERDICTS.exists() else {}
-    return found
+class Run(msgspec.Struct):
+    """What is kept of a run: each mutant's verdict, and of each function a hash of its text."""
+
+    verdicts: dict[str, str] = {}
+    functions: dict[str, str] = {}
+
+    def survivors(self) -> list[str]:
+        """The mutants that no test saw."""
+        return [mutant for mutant, verdict in self.verdicts.items() if verdict in ("survived", "no test")]
+
+    def save(self) -> None:
+        KEPT.write_bytes(msgspec.json.format(msgspec.json.encode(self)))
 
 
-def survivors(verdicts: dict[str, str]) -> list[str]:
-    """The mutants that no test saw."""
-    return [mutant for mutant, verdict in verdicts.items() if verdict in ("survived", "no test")]
+def last_run() -> Run:
+    """The run before, empty where there was none."""
+    return msgspec.json.decode(KEPT.read_bytes(), type=Run) if KEPT.exists() else Run()
 
 
-def try_all(mutants: list[str], verdicts: dict[str, str]) -> None:
+def try_all(mutants: list[str], this: Run) -> None:
     """Try mutants and keep what became of them, as it comes."""
 
     def tell(mutant: str, verdict: str) -> None:
-        verdicts[mutant] = verdict
-        if verdict in ("survived", "no test") or len(verdicts) % 50 == 0:
-            VERDICTS.write_text(json.dumps(verdicts, indent=0))
+        this.verdicts[mutant] = verdict
+        if verdict in ("survived", "no test") or len(this.verdicts) % 50 == 0:
+            this.save()
 
     run(mutants, tell)
-    VERDICTS.write_text(json.dumps(verdicts, indent=0))
+    this.save()
 
 
 def main(arguments: list[str]) -> int:
@@ -88,18 +96,20 @@ def main(arguments: list[str]) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--all", action="store_true", help="every module, not the rule code alone")
-    parser.add_argument("--only", metavar="MODULE", help="one module of rtm_billing")
+    parser.add_argument("--only", metavar="MODULE", nargs="+", help="these modules of rtm_billing")
     parser.add_argument("--sample", type=int, metavar="N", help="N mutants drawn at random")
     parser.add_argument("--seed", type=int, default=1, help="of the draw")
-    parser.add_argument("--again", action="store_true", help="only functions that had a survivor")
+    parser.add_argument(
+        "--again", action="store_true", help="only functions that had a survivor or were changed"
+    )
     parser.add_argument("--show", action="store_true", help="print the survivors of the last run")
     options = parser.parse_args(arguments)
     if options.show:
-        for mutant, change in changes(survivors(kept())):
+        for mutant, change in changes(last_run().survivors()):
             print(f"{mutant}\n{change}\n")
         return 0
     everything = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem not in ("__init__", "page"))
-    modules = (options.only,) if options.only else tuple(everything) if options.all else RULE_CODE
+    modules = tuple(options.only) if options.only else tuple(everything) if options.all else RULE_CODE
     unknown = sorted(set(modules) - set(everything))
     if unknown:
         print(f"mutation: rtm_billing has no module {unknown[0]}", file=sys.stderr)
@@ -107,18 +117,23 @@ def main(arguments: list[str]) -> int:
     if find_spec("mutmut") is None:
         print("mutation: mutmut is not installed; `make mutation` sees to it", file=sys.stderr)
         return 2
-    before = kept()
-    VERDICTS.unlink(missing_ok=True)
-    mutants = make(modules)
-    verdicts: dict[str, str] = {}
+    before = last_run()
+    KEPT.unlink(missing_ok=True)
+    mutants, functions = make(modules)
+    this = Run({}, functions)
     if options.again:
-        had = {function_of(mutant) for mutant in survivors(before)}
-        verdicts = {mutant: verdict for mutant, verdict in before.items() if function_of(mutant) not in had}
-        mutants = [mutant for mutant in mutants if function_of(mutant) in had]
+        anew = {function_of(mutant) for mutant in before.survivors()}
+        anew |= {name for name, digest in functions.items() if before.functions.get(name) != digest}
+        this.verdicts = {
+            mutant: before.verdicts[mutant]
+            for mutant in mutants
+            if mutant in before.verdicts and function_of(mutant) not in anew
+        }
+        mutants = [mutant for mutant in mutants if mutant not in this.verdicts]
     if options.sample is not None:
         mutants = random.Random(options.seed).sample(mutants, min(options.sample, len(mutants)))  # noqa: S311  # no secret
-    try_all(mutants, verdicts)
-    return 0 if report(verdicts, drawn=options.sample is not None) else 1
+    try_all(mutants, this)
+    return 0 if report(this.verdicts, drawn=options.sample is not None) else 1
 
 
 if __name__ == "__main__":

@@ -23,8 +23,11 @@ TESTS = HOUSE / "tests" / "rtm_billing"
 LEFT_OUT = ("test_billing_docs.py", "test_billing_second_parser.py", "test_billing_properties.py")
 
 
-def make(modules: tuple[str, ...]) -> list[str]:
-    """Copy package and tests, bend the modules; the names of the mutants, `rtm_billing.module.x_function__mutmut_n`."""
+def make(modules: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
+    """Copy package and tests, bend the modules.
+
+    Gives the mutants' names, `rtm_billing.module.x_function__mutmut_n`, and of each function a hash of its text.
+    """
     ignored = shutil.ignore_patterns("__pycache__", *LEFT_OUT)
     for name, source in (("rtm_billing", PACKAGE), ("tests/rtm_billing", TESTS)):
         shutil.rmtree(BENCH / name, ignore_errors=True)
@@ -35,13 +38,16 @@ def make(modules: tuple[str, ...]) -> list[str]:
     )
     mutate = import_module("mutmut.mutation.file_mutation").mutate_file_contents
     names: list[str] = []
+    hashes: dict[str, str] = {}
     for module in modules:
         path = BENCH / "rtm_billing" / f"{module}.py"
         with contextlib.chdir(BENCH):
             bent = mutate(path.name, undecorated(path.read_text()))
         path.write_text(bent.code)
         names += [f"rtm_billing.{module}.{name}" for name in bent.mutant_names]
-    return names
+        for function, digest in bent.hash_by_function_name.items():
+            hashes[f"rtm_billing.{module}.{function}"] = digest
+    return names, hashes
 
 
 def undecorated(source: str) -> str:
