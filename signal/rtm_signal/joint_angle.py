@@ -24,6 +24,12 @@ FROM_EXTENSION = frozenset({"knee_flexion", "elbow_flexion"})
 """Joints whose neutral pose is the end of their range: the larger excursion is flexion, positive (ISB)."""
 THIN = 0.5
 """Margin between two readings below which neither is believed: either leaves up to 1.6 times as much unexplained."""
+UNEXPLAINED, THIN_THEN = 0.3, 1.0
+"""Share of the joint's movement that the chosen reading leaves unexplained, beyond which, without a pose, the margin
+must be wider: a joint that rests tells little (so wide in none of 169 simulated movements without a pose)."""
+UPRIGHT, NOTHING_TOLD = 0.06, 0.7
+"""Horizontal part of an axis, root mean square, up to which it is the vertical; disagreement of the forces from which
+they do not tell either how the sensors stand about it."""
 ALIKE = np.radians(5.0)
 """Ranges of motion closer than this are one result, whichever reading is right."""
 BEYOND = np.radians(200.0)
@@ -65,13 +71,27 @@ def joint_angle(
         )
     sigma, rom_sigma = joint_sigma(proximal, distal, alignment)
     if wrong is None and valid.any():
-        wrong = two_readings(alignment, pose, np.ptp(angle[valid]), valid, rom_sigma)
+        wrong = about_vertical(alignment, proximal) or two_readings(
+            alignment, pose, np.ptp(angle[valid]), valid, rom_sigma
+        )
     if wrong is not None:
         valid = np.zeros_like(valid)
         withheld = (Withheld("rom_deg", wrong), *withheld)
     angle = _placed(angle, valid, fixed_zero=pose is not None)
     angle = angle * excursion_sign(angle[valid] if valid.any() else angle, largest=joint in FROM_EXTENSION)
     return Angle(proximal.t, angle, sigma, valid, joint, of, rom_sigma, withheld)
+
+
+def about_vertical(alignment: Alignment, proximal: Orientation) -> str | None:
+    """Why the angle cannot be told: its axis is the vertical, and the joint does not move. Then neither gravity nor the
+    axis nor the forces hold the two frames together, and the angle wanders with the gyroscopes' bias."""
+    axis = quaternion.rotate(proximal.quat, alignment.axis_proximal)
+    lean = float(np.sqrt(np.mean(axis[:, 0] ** 2 + axis[:, 1] ** 2)))
+    if lean > UPRIGHT or alignment.disagreement < NOTHING_TOLD:
+        return None
+    return (
+        "the movement turns about the vertical through a joint at rest, which two such sensors cannot follow"
+    )
 
 
 def two_readings(
@@ -86,7 +106,8 @@ def two_readings(
     swing: rad, range of the angle in the chosen reading.
     """
     rival = alignment.rival
-    if rival is None or alignment.margin > THIN:
+    doubtful = pose is None and alignment.disagreement > UNEXPLAINED
+    if rival is None or alignment.margin > (THIN_THEN if doubtful else THIN):
         return None
     other = float(np.ptp(about_axis(rival, pose)[valid]))
     half = 1.96 * np.hypot(rom_sigma[0], rom_sigma[1] * swing)

@@ -16,7 +16,7 @@ import numpy as np
 from rtm_signal import quaternion
 from rtm_signal.alignment import Alignment, Neutral, align, neutral, neutral_rotation
 from rtm_signal.angle import excursion_sign
-from rtm_signal.joint_angle import FROM_EXTENSION, two_readings
+from rtm_signal.joint_angle import FROM_EXTENSION, about_vertical, two_readings
 from rtm_signal.lever_arm import Pair
 from rtm_signal.orientation import StreamingOrientation, orient
 from rtm_signal.recording import FloatArray, Recording, RecordingError
@@ -221,7 +221,9 @@ class LiveJointAngle:
             self._last = float(course[-1] - 2 * np.pi * np.round(np.median(course) / (2 * np.pi)))
         self._axis = axis
         sigma, rom_sigma = joint_sigma(pair[0], pair[1], found)
-        doubt = two_readings(found, self._pose, float(np.ptp(course)), memory[:, 13] == 0, rom_sigma)
+        doubt = about_vertical(found, pair[0]) or two_readings(
+            found, self._pose, float(np.ptp(course)), memory[:, 13] == 0, rom_sigma
+        )
         self._doubt = NOT_YET if doubt is None else doubt
         self._known = None if doubt else _Known(axis, turn, self._start, float(np.median(sigma)))
 
