@@ -88,7 +88,9 @@ def test_what_is_missing_stands_on_the_page(clerk: httpx.Client, month: House) -
         tx.execute("UPDATE tenant SET practice = '{}' WHERE tenant_id = %s", (month.tenant,))
     page = clerk.post(f"{MONTH}/export", data={"format": "837p"})
     assert page.status_code == 422
-    assert "the practice&#39;s NPI" in page.text
+    assert "Nothing could go" in page.text
+    assert re.search("Left out of the export: not on file: [^<]*the practice&#39;s NPI", page.text)
+    assert "practice.npi" not in page.text, "a path is for who writes files"
 
 
 def test_a_line_s_audit_file(clerk: httpx.Client) -> None:

@@ -91,7 +91,7 @@ def _require_files(done: Exported) -> None:
     if done.documents:
         return
     if done.left_out:
-        raise InvalidError(" ".join(f"{each.sentence}." for each in done.left_out[:10]))
+        raise InvalidError("Nothing could go. What each line waits for stands beside it under Released.")
     raise InvalidError("No released line has its service date in this month.")
 
 

@@ -55,6 +55,8 @@ WHERE l.tenant_id = %(tenant)s AND l.service_date BETWEEN %(first)s AND %(last)s
 """
 
 
+_PATH = re.compile(r" \((?:patient|practice)\.[^()\s]*\)")
+"""Where something is filed, in a sentence that names it already: for who writes files, not for who reads pages."""
 IN_DOUBT = ".doubt"
 """After the key of a line: what doubtful evidence adds to it."""
 
@@ -235,7 +237,7 @@ def _stored(
             released_at=row["at"],
             release_reason=row["reason"] or None,
             standing=row["state"],
-            remark=row["remark"] or "",
+            remark=_PATH.sub("", row["remark"] or ""),
             patient=None if item is None else item.patient,
         )
         found[line.key] = Found(

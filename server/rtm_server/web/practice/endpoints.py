@@ -28,6 +28,7 @@ router = APIRouter()
 
 STATE = "state"  # the form's hidden field: which state of the file it was made from
 SAVED = "Saved. Claims that waited for it can go now."
+SAVED_IN_PART = "Saved. Claims still wait for what stands below."
 
 _THERAPISTS = """
 SELECT user_id, name_enc FROM app_user
@@ -141,13 +142,15 @@ def _page(
 ) -> Response:  # fmt: skip
     known = {field.path for field in fields.fields(groups)}
     again = {name: text for name, text in (form or {}).items() if name in known}
+    lacking = fields.lacking(groups, filed)
+    saved = SAVED_IN_PART if lacking else SAVED
     values = {
         "groups": groups,
         "values": {**fields.shown(groups, filed), **again},
         "problems": fields.check(groups, again).problems if problem else {},
-        "lacking": fields.lacking(groups, filed),
+        "lacking": lacking,
         "state": fields.fingerprint(filed),
-        "note": SAVED if note == "saved" else None,
+        "note": saved if note == "saved" else None,
         "error": None if problem is None else problem.sentence,
         "patient": patient,
         "filed": filed,
