@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -164,7 +165,7 @@ def bill(
 
 def _read_json(path: Path) -> dict[str, object]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_object)
     except UnicodeDecodeError:
         raise CommandError(f"{path} is not a text file in UTF-8.") from None
     except RecursionError:
@@ -176,6 +177,15 @@ def _read_json(path: Path) -> dict[str, object]:
     return document
 
 
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Of a key given twice JSON leaves open which one holds, so none does."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
+        raise CommandError(f"The case gives the key {twice[:40]!r} twice.")
+    return made
+
+
 def _print_settings(table: list[dict[str, object]], *, as_json: bool) -> None:
     if as_json:
         print_json(table)
@@ -184,6 +194,11 @@ def _print_settings(table: list[dict[str, object]], *, as_json: bool) -> None:
         values = row["values"]
         choices = " | ".join(map(str, values)) if isinstance(values, list | tuple) else str(values)
         print(f"{row['name']}: default {row['default']} (values: {choices}; {row['source']})")
+
+
+def _period(line: dict[str, object]) -> str:
+    period = line["period"]
+    return " to ".join(map(str, period)) if isinstance(period, list | tuple) else str(period)
 
 
 def _print_decisions(result: dict[str, object]) -> None:
@@ -198,12 +213,13 @@ def _print_decisions(result: dict[str, object]) -> None:
         for reason in line["reasons"] if isinstance(line["reasons"], list) else []:
             print(f"    {reason}")
     for line in rows("not_billable"):
-        print(f"not billable: {line['code']}: {line['why']}")
+        print(f"not billable: {line['code']}, {_period(line)}: {line['why']}")
     for line in rows("open"):
         codes = line["codes"]
         names = ", ".join(map(str, codes)) if isinstance(codes, list) else str(codes)
         print(
-            f"open: {names}: {line['have']} of {line['need']} {line['unit']}, {line['days_left']} days left"
+            f"open: {names}, {_period(line)}: {line['have']} of {line['need']} {line['unit']}, "
+            f"{line['days_left']} days left"
         )
     warnings = result.get("warnings")
     for warning in warnings if isinstance(warnings, list) else []:

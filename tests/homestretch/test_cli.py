@@ -150,6 +150,22 @@ def test_bill_answers_with_lines(tmp_path: Path) -> None:
     assert [(line["code"], line["decision"]) for line in result["lines"]] == [("98977", "bill")]
 
 
+def test_bill_says_in_words_of_which_period_it_speaks(tmp_path: Path) -> None:
+    path = tmp_path / "case.json"
+    path.write_text(json.dumps({**CASE, "as_of": "2026-03-20"}), encoding="utf-8-sig")  # as some editors save
+    run = rtm("bill", str(path))
+    assert run.status == 0
+    assert "open: 98977, 2026-03-" in run.out
+
+
+def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "case.json"
+    path.write_text(json.dumps(CASE)[:-1] + ', "data": []}', encoding="utf-8")
+    run = rtm("bill", str(path), "--json")
+    assert run.status == 1
+    assert run.json()["error"] == "The case gives the key 'data' twice."
+
+
 def test_a_bad_case_names_the_field(tmp_path: Path) -> None:
     path = tmp_path / "case.json"
     path.write_text(json.dumps({**CASE, "patient": {"timezone": "Mars/Olympus"}}), encoding="utf-8")
