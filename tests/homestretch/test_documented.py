@@ -55,7 +55,9 @@ def source_files() -> Iterator[Path]:
         yield from (ROOT / component / package).rglob("*.py")
 
 
-@pytest.mark.parametrize(("command", "options"), sorted(commands()), ids=lambda value: str(value)[:20])
+@pytest.mark.parametrize(
+    ("command", "options"), [pytest.param(*row, id=row[0]) for row in sorted(commands())]
+)
 def test_every_command_and_option_is_in_the_reference(command: str, options: set[str]) -> None:
     text = (ROOT / "docs/reference/commands.md").read_text(encoding="utf-8")
     assert f"`rtm {command}" in text
