@@ -32,7 +32,9 @@ CONTROL = [
 """Enough to find out each mistake."""
 MISTAKES = ("ack-before-commit", "delete-on-puback", "free-before-stored", "no-fsync")
 PARTS = ("campaign", "billing")
-BILLING_TESTS = Path("tests") / "rtm_billing" / "test_billing_properties.py"
+BILLING_TESTS = [
+    str(Path("tests") / "rtm_billing" / f"test_billing_{name}.py") for name in ("properties", "third_reading")
+]
 
 
 def plan_of(options: argparse.Namespace) -> campaign.Plan:
@@ -85,14 +87,14 @@ def run_billing(options: argparse.Namespace) -> bool:
         sys.executable,
         "-m",
         "pytest",
-        str(BILLING_TESTS),
+        *BILLING_TESTS,
         "-q",
         "--timeout",
         "86400",
         "-p",
         "no:cacheprovider",
     ]
-    print(f"{options.examples} examples of every property of {BILLING_TESTS}", flush=True)
+    print(f"{options.examples} examples of every property of {' and '.join(BILLING_TESTS)}", flush=True)
     environment = os.environ | {"RTM_TORTURE_EXAMPLES": str(options.examples)}
     return (
         subprocess.run(command, env=environment, cwd=Path(__file__).parents[1], check=False).returncode == 0
