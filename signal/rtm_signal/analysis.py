@@ -93,9 +93,7 @@ def analyze(
     angle = None
     if not withheld:
         inside = _inside(counted, grid.t)
-        slip = slipped(
-            [oriented[n] for n in choice.of], _spans(counted), one_exercise=entry.id != catalogue.GENERIC.id
-        )
+        slip = slipped(moved, _spans(counted), one_exercise=entry.id != catalogue.GENERIC.id)
         angle = measure(choice, entry, oriented, shown, still, inside, slip)
         withheld += angle.withheld
     withheld += [Withheld("samples", remark) for remark in (*grid.remarks, *own.remarks, *both.remarks)]

@@ -16,8 +16,7 @@ from scipy.fft import irfft, next_fast_len, rfft
 from scipy.ndimage import maximum_filter1d
 
 from rtm_signal.common_view import nearest_rotation
-from rtm_signal.features import low_pass
-from rtm_signal.orientation import Orientation
+from rtm_signal.features import Motion
 from rtm_signal.recording import FloatArray
 
 BY = np.radians(25.0)
@@ -35,7 +34,6 @@ LEAST = 2
 LONGEST_S = 3600.0
 """Beyond it nothing is looked for: no exercise lasts so long, and every moment costs."""
 _RATE_HZ = 10.0
-_LOW_PASS_HZ = 3.0
 _NEAR = 1.4
 """Repetitions: the width in which there is one match. Half a repetition away, out and back again look like back and
 out, turned by half a turn."""
@@ -65,20 +63,18 @@ class _Matches:
         return _angle(self.turn)
 
 
-def slipped(
-    sensors: Sequence[Orientation], repetitions: Sequence[tuple[float, float]], *, one_exercise: bool
-) -> Slip | None:
-    """The first slip of one of the sensors on one grid; None where there is none.
+def slipped(motion: Motion, repetitions: Sequence[tuple[float, float]], *, one_exercise: bool) -> Slip | None:
+    """The first slip of one of the sensors, all with a gyroscope; None where there is none.
 
     repetitions: start and end of those counted, s. one_exercise: the recording is known to hold a single exercise;
     without that a slip is told only where a second sensor shows that the movement stayed the same.
     """
-    t = sensors[0].t
+    t = motion.t
     if len(repetitions) < LEAST or t[-1] - t[0] > LONGEST_S:
         return None
     start, end = repetitions[len(repetitions) // 4]
     for template in ((start, end), (start, (start + end) / 2)):
-        matches = [_matches(o, template) for o in sensors]
+        matches = [_matches(motion, sensor, template) for sensor in range(motion.rate.shape[1] // 3)]
         slip = _clearest(matches, template, one_exercise=one_exercise)
         most = max((len(m.at) for m in matches if m is not None), default=0)
         if slip is not None or most >= 2 * LEAST:
@@ -102,12 +98,12 @@ def _clearest(
     return min(found, key=lambda one: one.at_s, default=None)
 
 
-def _matches(orientation: Orientation, span: tuple[float, float]) -> _Matches | None:
-    """Every moment at which the movement of a span fits, turned; None where it hardly moves."""
-    step = max(1, int(orientation.rate_hz // _RATE_HZ))
-    t = orientation.t[::step]
-    rate = low_pass(orientation.gyr, _LOW_PASS_HZ, orientation.rate_hz)[::step]
-    up = orientation.up[::step]
+def _matches(motion: Motion, sensor: int, span: tuple[float, float]) -> _Matches | None:
+    """Every moment at which the movement of a span fits, turned; None where the sensor hardly moves."""
+    step = max(1, int(motion.rate_hz // _RATE_HZ))
+    t = motion.t[::step]
+    rate = motion.rate[::step, 3 * sensor : 3 * sensor + 3]
+    up = motion.posture[::step, 4 * sensor : 4 * sensor + 3]
     first, last = (int(np.searchsorted(t, edge)) for edge in span)
     long = last - first
     if long < 8 or len(t) <= long:
