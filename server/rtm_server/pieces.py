@@ -22,6 +22,8 @@ GUARANTEE_S: Final = 10.0
 """A piece at least this long is found, by the clock of each of the two recordings."""
 WINDOW: Final = 64
 """Samples of a window: real noise on three axes never repeats so long."""
+_SLOWEST_HZ, _FASTEST_HZ = 10.0, 400.0
+"""What a recording says of its rate is believed between these: it neither thins the pieces out nor multiplies them."""
 
 # A sensor at rest that is coarse enough repeats itself: nothing, or a pattern of a few samples, over and over. A window
 # counts only if half of its samples differ from each of the eight before them.
@@ -118,8 +120,8 @@ def _window_hashes(raw: NDArray[Any]) -> _U64:
 
 def _kept(hashes: _U64, period_s: float) -> list[int]:
     """Places of the windows that are the least of some stretch of the guaranteed length (of all, if it is shorter)."""
-    wanted = round(GUARANTEE_S / period_s) - WINDOW + 1 if period_s > 0 else 1
-    stretch = max(1, min(len(hashes), wanted))
+    rate_hz = min(max(1 / period_s, _SLOWEST_HZ), _FASTEST_HZ) if period_s > 0 else _FASTEST_HZ
+    stretch = max(1, min(len(hashes), round(GUARANTEE_S * rate_hz) - WINDOW + 1))
     least = _sliding(np.minimum, hashes, stretch, _NONE)
     # A window is kept when it is the least of one of the stretches that hold it: none of them has a greater least.
     edge = np.zeros(stretch - 1, dtype=np.uint64)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from rtm_firmware_sim.body import exercise
 from rtm_server.pieces import GUARANTEE_S, WINDOW, Piece, Track, pieces, repeated, spans
 
 KEY = b"of a clinic"
@@ -117,6 +118,19 @@ def test_what_is_kept_is_bounded() -> None:
         assert len(pieces([track(noise(7, int(seconds * rate_hz)), rate_hz)], KEY)) < 0.4 * seconds
 
 
+def test_what_a_recording_says_of_its_rate_neither_thins_nor_multiplies() -> None:
+    """A copy that claims a million samples a second, or one an hour, between fresh samples: found, and no more kept."""
+    session = noise(10, 12_000)
+    known = hashes(pieces([track(session)], KEY))
+    copy = np.concatenate([noise(11, 20_000), session[1000:9000], noise(12, 20_000)])
+    for rate_hz in (1e6, 1 / 3600):
+        found = pieces([track(copy, rate_hz)], KEY)
+        assert hashes(found) & known
+        assert len(found) < len(copy) / 15
+    standing = Track(copy, np.arange(len(copy)), np.zeros(len(copy)))
+    assert hashes(pieces([standing], KEY)) & known
+
+
 def test_too_short_or_empty_gives_nothing() -> None:
     assert pieces([], KEY) == []
     for n in (0, 1, WINDOW - 1):
@@ -143,3 +157,25 @@ def test_real_recordings_have_nothing_in_common(step: float) -> None:
                 for one in hashes(found):
                     assert seen.setdefault(one, key) == key
     assert len(seen) > 1000
+
+
+def test_simulated_sensors_have_nothing_in_common() -> None:
+    """The body model: one exercise done by eight people with two sensors each, as a sensor of 16 g sends it."""
+    seen: set[int] = set()
+    for seed in range(8):
+        motion = exercise("squat", repetitions=10, rate_hz=50.0, seed=seed, step_s=4e-3)
+        for sensor in motion.recording.sensors.values():
+            raw = np.round(sensor.acc / (9.80665 * 16 / 2**15)).astype(np.int16)
+            found = pieces([Track(raw, np.arange(len(raw)), sensor.t)], KEY)
+            assert found
+            assert not repeated(found)
+            assert not hashes(found) & seen
+            seen |= hashes(found)
+
+
+def test_of_the_rate_too_the_median_is_taken() -> None:
+    """One jump of the clock in the recording moves no piece: what is kept is kept of the samples."""
+    raw = noise(9, 4000)
+    t = np.arange(4000) / 50 + np.where(np.arange(4000) > 1500, 3600.0, 0.0)
+    jumped = pieces([Track(raw, np.arange(4000), t)], KEY)
+    assert hashes(jumped) == hashes(pieces([track(raw)], KEY))

@@ -112,6 +112,18 @@ def test_another_patients_samples_are_told_without_a_name(clinic: Clinic) -> Non
     assert "Pat" not in doubt
 
 
+def test_without_its_gyroscope_and_on_another_placement_a_copy_is_one(clinic: Clinic) -> None:
+    send(clinic, LONG, 3, 1)
+    other = another_sensor(clinic)
+    opened, values = morning(clinic, 1), LONG[500 : 500 + int(60 * RATE), :3]
+    manifest = make_manifest(other, opened=opened, boot=1, last=len(values) - 1, rate_hz=RATE)
+    manifest = replace(manifest, streams=(replace(manifest.streams[0], placement="shank"),))
+    encoded = make_chunks(other, values, opened=opened, boot=1)
+    commit_group(clinic.store, [make_batch(other, *encoded, manifest.to_json())], datetime.now(UTC))
+    analyses.analyse(clinic.store, clinic.tenant, manifest.recording)
+    assert "same samples" in "; ".join(newest(clinic, manifest.recording)["doubts"])
+
+
 def test_another_clinic_knows_nothing_of_it(clinic: Clinic) -> None:
     send(clinic, LONG, 3, 1)
     stranger = make_clinic(clinic.store)
