@@ -58,6 +58,7 @@ def measure(
         of=(proximal, distal),
         pose=None if still is None else (still[0], still[1]),
         calibration=both,
+        inside=inside,
     )
 
 

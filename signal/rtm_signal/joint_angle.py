@@ -44,11 +44,13 @@ def joint_angle(
     of: tuple[str, str] = ("proximal", "distal"),
     pose: tuple[Neutral, Neutral] | None = None,
     calibration: Pair | None = None,
+    inside: NDArray[np.bool_] | None = None,
 ) -> Angle:
     """Angle about the dominant axis of the joint between two sensors on one grid.
 
     joint: what it is called (`knee_flexion`, `joint`); of: the placements; pose: both sensors, standing or
-    lying still in the neutral pose; calibration: both in supervised repetitions of the exercise, worn alike.
+    lying still in the neutral pose; calibration: both in supervised repetitions of the exercise, worn alike; inside:
+    (n,) samples within repetitions, in which the movement is compared with the calibration's.
     Zero is the neutral pose, without one the first valid sample. Positive is flexion for joints that start
     from extension, otherwise the first excursion.
     """
@@ -56,7 +58,7 @@ def joint_angle(
     alignment = align(pairs, pose)[0]
     angle = about_axis(alignment, pose)
     valid, withheld = withhold(joint, proximal, distal)
-    wrong = None if calibration is None else misplaced((proximal, distal), calibration, of)
+    wrong = None if calibration is None else misplaced((proximal, distal), calibration, of, inside)
     if wrong is None and pose is not None:
         wrong = turned_over((proximal, distal), (pose[0].up, pose[1].up), of)
     if (
