@@ -430,13 +430,15 @@ def test_an_open_window_that_doubtful_days_would_decide() -> None:
     assert evaluate(made)["not_billable"] == []
 
 
-def test_a_reading_at_the_midnight_of_the_evaluation_is_not_known_yet() -> None:
+@pytest.mark.parametrize(("at", "have"), [("2026-03-09T23:59:59-04:00", 2), ("2026-03-10T00:00:00-04:00", 1)])
+def test_a_reading_at_the_clinics_midnight_of_the_evaluation_is_not_known_yet(at: str, have: int) -> None:
+    """Wherever the patient is: in Los Angeles it is still the evening before."""
     made = case(
         {"episode.discharged": None},
-        data=[*DATA[:1], {"at": "2026-03-10T00:00:00-04:00"}],
+        data=[*DATA[:1], {"at": at, "zone": "America/Los_Angeles"}],
         as_of="2026-03-10",
     )
-    assert {item["have"] for item in evaluate(made)["open"] if item["unit"] == "days"} == {1}
+    assert {item["have"] for item in evaluate(made)["open"] if item["unit"] == "days"} == {have}
 
 
 @pytest.mark.parametrize("as_of", ["2023-05-01", "2023-05-02"])
