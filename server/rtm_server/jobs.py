@@ -25,11 +25,15 @@ from rtm_signal import analysis as pipeline
 log = structlog.get_logger(__name__)
 
 # What should have a result and has none: jobs lost with a queue. `analysed` is written only with the result of the
-# data as they are, and whoever adds data takes it back, so the state alone tells; each half has an index of its own.
+# data as they are, and whoever adds data takes it back, so the state alone tells, and there is an index of it.
 _UNFINISHED = """
-SELECT r.recording_id FROM recording r WHERE r.tenant_id = %s
-  AND (r.state = 'complete' OR r.state = 'analysed' AND NOT r.pieces_kept)
+SELECT r.recording_id FROM recording r WHERE r.tenant_id = %s AND r.state = 'complete'
 ORDER BY r.recording_id FOR UPDATE
+"""
+# Recordings of before pieces were kept: an archive of them, a few at each sweep beside today's work.
+_WITHOUT_PIECES = """
+SELECT r.recording_id FROM recording r WHERE r.tenant_id = %s AND r.state = 'analysed' AND NOT r.pieces_kept
+ORDER BY r.recording_id LIMIT 500 FOR UPDATE
 """
 # Those, and what has no result of this pipeline: asked for once after a release, and looks at every recording.
 _OUTDATED = """
@@ -39,7 +43,7 @@ LEFT JOIN LATERAL (
     WHERE n.tenant_id = r.tenant_id AND n.recording_id = r.recording_id
     ORDER BY n.analysis_no DESC LIMIT 1) a ON true
 WHERE r.tenant_id = %s AND r.state <> 'incomplete'
-  AND (r.state = 'complete' OR NOT r.pieces_kept OR a.pipeline_version IS DISTINCT FROM %s)
+  AND (r.state = 'complete' OR a.pipeline_version IS DISTINCT FROM %s)
 ORDER BY r.recording_id FOR UPDATE OF r
 """
 
@@ -102,11 +106,12 @@ def sweep(store: Store, *, renew: bool = False) -> int:
         tx.execute(_DROP_STALLED, (job_queue.QUEUE, _STALLED))
     found = 0
     for tenant in store.tenants():
-        with store.tenant_tx(tenant) as tx:
-            wanted = (_OUTDATED, (tenant, pipeline.PIPELINE_VERSION)) if renew else (_UNFINISHED, (tenant,))
-            rows = tx.execute(*wanted).fetchall()
-            for row in rows:
-                job_queue.analyse(tx, tenant, row["recording_id"])
+        unfinished = (_OUTDATED, (tenant, pipeline.PIPELINE_VERSION)) if renew else (_UNFINISHED, (tenant,))
+        for query, values in (unfinished, (_WITHOUT_PIECES, (tenant,))):
+            with store.tenant_tx(tenant) as tx:  # one each: whoever locks recordings locks them in order
+                rows = tx.execute(query, values).fetchall()
+                for row in rows:
+                    job_queue.analyse(tx, tenant, row["recording_id"])
             found += len(rows)
     return found
 

@@ -19,7 +19,7 @@ from rtm_server.web.policy import Actor
 
 _RECORDING = """
 SELECT r.opened_at, r.closed_at, r.exercise, r.artefact_reason, a.analysis_no, a.exercise AS analysed_as,
-       a.result, a.pipeline_version, a.created_at AS analysed_at
+       a.result, a.pipeline_version, a.created_at AS analysed_at, a.kind, a.doubts
 FROM recording r
 LEFT JOIN LATERAL (
     SELECT * FROM analysis n WHERE n.tenant_id = r.tenant_id AND n.recording_id = r.recording_id
@@ -78,6 +78,7 @@ def load(store: Store, tx: Tx, at: Clinic, patient: UUID, recording: UUID, now: 
         corrections=_corrections(store, tx, at, patient, scope),
         earlier_results=max((row["analysis_no"] or 1) - 1, 0),
         set_aside=row["artefact_reason"],
+        doubts=() if row["kind"] or row["artefact_reason"] else tuple(row["doubts"] or ()),
         as_of=now,
     )
 

@@ -216,4 +216,6 @@ class SessionPage:
     corrections: Sequence[Correction]
     earlier_results: int
     set_aside: str | None
+    doubts: Sequence[str]
+    """Why it makes no data day by itself; empty when it does, or was set aside."""
     as_of: datetime
