@@ -20,6 +20,7 @@ from rtm_signal.features import Motion
 from rtm_signal.gait import walks
 from rtm_signal.movement import FoundSet, Movement, likeness, same_axes, scale_of, weigh
 from rtm_signal.recording import FloatArray
+from rtm_signal.repetitions_anywhere import found_anywhere
 from rtm_signal.repetitions_candidates import EDGE_PAD, periods_of, tiled
 from rtm_signal.repetitions_period import SHORTEST_S
 from rtm_signal.repetitions_prescribed import Prior, find_prescribed
@@ -54,6 +55,10 @@ _LEAST_PARTED = 3
 _NOMINAL_WEIGHT = 0.25
 """What a nominal count off by a factor e costs, where the calibration holds nothing but repetitions."""
 _MOSTLY = 0.5
+_MOST = 0.7
+"""Share of a recording's movement that sets explain, from which nothing else is looked for."""
+_BETTER = 1.25
+"""What was found anywhere replaces what was found in whole bouts where it weighs so many times as much."""
 _MARGIN_S = 1.0
 """Rest kept on either side of a bout, so that its first and last repetition have room."""
 
@@ -92,6 +97,7 @@ def find_sets(
     else:
         anything = _in_bouts(motion, moving)
         found = _of_one_movement(_without_walking(anything, motion))
+        found = _or_anywhere(found, motion, moving)
         if anything and not found:
             return Found([], walking=True)
     if found:
@@ -117,6 +123,39 @@ def _without_walking(found: Sequence[FoundSet], motion: Motion) -> list[FoundSet
             for s in steps
         )
     ]
+
+
+def _or_anywhere(found: list[FoundSet], motion: Motion, moving: NDArray[np.bool_]) -> list[FoundSet]:
+    """The sets found in whole bouts, or, where they leave much unexplained, better ones found anywhere.
+
+    Those found about the same axes at another tempo stay beside them.
+    """
+    if _told(found, motion, moving) > _MOST:
+        return found
+    other = found_anywhere(motion)
+    if not other or _weight(other) < _BETTER * _weight(found):
+        return found
+    apart = [
+        one
+        for one in found
+        if len(one.start_s) >= _LEAST_PARTED
+        and same_axes(one.movement, other[0].movement) > LEAST_SAME_AXES
+        and not any(one.start_s[0] < o.end_s[-1] and o.start_s[0] < one.end_s[-1] for o in other)
+    ]
+    return sorted([*other, *apart], key=lambda one: float(one.start_s[0]))
+
+
+def _told(found: Sequence[FoundSet], motion: Motion, moving: NDArray[np.bool_]) -> float:
+    """Share of the movement that lies inside sets."""
+    inside = np.zeros(len(moving), dtype=bool)
+    for one in found:
+        inside |= (motion.t >= one.start_s[0]) & (motion.t <= one.end_s[-1])
+    return float((inside & moving).sum()) / max(float(moving.sum()), 1.0)
+
+
+def _weight(found: Sequence[FoundSet]) -> float:
+    """How well and for how long a movement is repeated, s."""
+    return sum(one.fit * float((one.end_s - one.start_s).sum()) for one in found)
 
 
 def _lasts(one: FoundSet) -> float:
