@@ -48,6 +48,10 @@ moves in one plane the rates alone may mistake the axis, and the forces say so (
 EXPLAINS_NOTHING = 1.0
 """Disagreement of the forces at which the difference is as large as what it should explain. Two readings beyond it
 are told apart by their forces only where a pose has shown how the sensors hang."""
+CLEARLY_WORSE = 1.0
+"""As a logarithm: a reading that leaves so many times as much unexplained is no rival."""
+STEPS, SETTLED = 3, 1e-3
+"""Turns of a refinement, at most, and the change of the axes (0.06 degrees) at which it has come to rest."""
 SECOND_AXIS = 0.6
 """Dominance up to which a joint may as well have two axes: no weight, unless a pose has shown the bend's axis."""
 BEND_WEIGHT = 10.0
@@ -77,7 +81,7 @@ class Alignment:
     relative: (n, 4) proximal from distal; axis_proximal, axis_distal: (3,) unit, the dominant axis in either
     frame; shares: (3,) of the relative rotation about the principal axes, ascending, sum 1; disagreement: of
     the joint's horizontal acceleration between the two sensors, share of its power (0 good, 2 random). rival: of
-    the recording, the next best reading that is not the same; margin: by how much it is worse (logarithm).
+    the recording, the next best reading that is not the same nor clearly worse; margin: by how much (logarithm).
     """
 
     relative: FloatArray
@@ -134,7 +138,8 @@ def align(pairs: Sequence[Pair], pose: tuple[Neutral, Neutral] | None = None) ->
     if rivals:
         most = EXPLAINS_NOTHING if pose is None else np.inf
         margin = rivals[0].doubt(most) - found[0].doubt(most)
-        aligned[0] = replace(aligned[0], rival=rivals[0].of(views, 0), margin=margin)
+        if margin < CLEARLY_WORSE:
+            aligned[0] = replace(aligned[0], rival=rivals[0].of(views, 0), margin=margin)
     return aligned
 
 
@@ -188,12 +193,15 @@ def _apart(one: _Found, other: _Found) -> float:
 def _refined(views: Sequence[View], turns: list[FloatArray], ups: Axes | None) -> _Found:
     """Axis and relative orientation in turn, from a start."""
     doubted = SECOND_AXIS if ups is None else 0.0
-    for _ in range(3):
-        axes, shares, _ = _axes(views, turns, ups)
+    axes, shares, power = _axes(views, turns, ups)
+    for _ in range(STEPS):
+        before = axes
         dominance = float(1.0 - shares[1] / shares[2])
         weight = AXIS_WEIGHT * max(0.0, dominance - doubted) / (1.0 - doubted)
         turns = [view.turns(axes, weight) for view in views]
-    axes, shares, power = _axes(views, turns, ups)
+        axes, shares, power = _axes(views, turns, ups)
+        if np.abs(np.subtract(axes, before)).max() < SETTLED:
+            break
     beside = float(power * (1.0 - shares[2]))
     relative = views[0].relative(turns[0], thin=True)
     swing = float(np.ptp(quaternion.twist_angle(relative, axes[0])))

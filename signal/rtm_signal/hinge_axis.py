@@ -12,6 +12,7 @@ import numpy as np
 from rtm_signal.recording import FloatArray
 
 _MOST_SAMPLES = 4000
+_SETTLED = 1e-6
 _FLOOR = 0.02
 """rad/s: noise of the rates and give of a hinge, below which a difference says nothing."""
 
@@ -43,4 +44,6 @@ def hinge_axes(first: FloatArray, second: FloatArray) -> tuple[FloatArray, Float
             axis + move @ plane for axis, move, plane in zip(axes, (step[:2], step[2:]), tangent, strict=True)
         ]
         axes = [axis / np.linalg.norm(axis) for axis in axes]
+        if np.abs(step).max() < _SETTLED:
+            break
     return axes[0], axes[1]

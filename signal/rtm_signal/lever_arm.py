@@ -25,6 +25,7 @@ TOLD_HZ = 5.0
 taken as noise of each sample they would move the joint half a metre in slow movement."""
 _SLOPE_S = 0.1
 _MOST_SAMPLES = 6000
+_SETTLED_M = 1e-5
 
 
 def lever_arms(
@@ -52,7 +53,10 @@ def lever_arms(
         weight = 1.0 / (scale**2 * (1.0 + (error / (2 * scale)) ** 2))  # Cauchy: impacts count little
         weight *= told
         normal = (jacobian * weight[:, None]).T @ jacobian + np.eye(6) / PRIOR_M**2
-        both -= np.linalg.solve(normal, jacobian.T @ (weight * error) + both / PRIOR_M**2)
+        step = np.linalg.solve(normal, jacobian.T @ (weight * error) + both / PRIOR_M**2)
+        both -= step
+        if np.abs(step).max() < _SETTLED_M:
+            break
     return both[:3], both[3:]
 
 

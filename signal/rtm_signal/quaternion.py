@@ -77,7 +77,11 @@ def continuous(q: FloatArray) -> FloatArray:
 def twist_angle(q: FloatArray, axis: FloatArray) -> FloatArray:
     """(n,) rad, unwrapped: the rotation about a fixed axis (3,) in the swing-twist decomposition."""
     q = continuous(q)
-    return np.unwrap(2 * np.arctan2(q[:, 1:] @ axis, q[:, 0]))
+    angle = 2 * np.arctan2(q[:, 1:] @ axis, q[:, 0])
+    jumps = np.round(np.diff(angle) / (4 * np.pi))  # of continuous quaternions there are no others
+    if jumps.any():
+        angle[1:] -= 4 * np.pi * np.cumsum(jumps)
+    return np.asarray(angle)
 
 
 def third_column(q: FloatArray) -> FloatArray:
