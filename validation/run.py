@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from validation import angles, repetitions, synthetic
+from validation import angles, around, repetitions, synthetic
 from validation.reliability import draw
 from validation.rows import Row, met
 from validation.shared_data import NOT_SET, data_dir
@@ -82,6 +82,7 @@ def main() -> int:
     counted = repetitions.count_all(folder)
     reliability = angles.reliability(folder)
     rows = repetitions.rows_of(counted) + angles.score(folder) + synthetic.score(SYNTHETIC_SEEDS)
+    rows += around.score(SYNTHETIC_SEEDS)
     fallen = compare(rows, json.loads(LAST.read_text(encoding="utf-8")) if LAST.is_file() else {})
     PICTURES.mkdir(parents=True, exist_ok=True)
     pictures = _pictures(counted)

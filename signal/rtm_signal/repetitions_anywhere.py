@@ -30,10 +30,14 @@ times as much is as good."""
 _LEAST_FIT = 0.85
 _LEAST_COUNT = 3
 _MOSTLY = 0.5
+_LONGEST_S = 3600.0
+"""A longer recording is not searched in this way: every tempo is tried on all of it, which takes memory."""
 
 
 def found_anywhere(motion: Motion) -> list[FoundSet]:
     """The sets of the movement that looks most like an exercise, in time order; none that may be walking."""
+    if motion.t[-1] - motion.t[0] > _LONGEST_S:
+        return []
     found = find_prescribed(motion, _ANY)
     count = sum(len(one.start_s) for one in found)
     if count < _LEAST_COUNT or found[0].fit < _LEAST_FIT or any(walks(one, motion) for one in found):
