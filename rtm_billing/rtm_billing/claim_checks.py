@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Sequence
 from datetime import date
-from decimal import Decimal
 
 from .claim import Address, Claim, ClaimLine, Provider
 from .known_codes import IN_CLINIC
@@ -26,11 +25,8 @@ def npi_is_valid(npi: str) -> bool:
     """Whether ten digits carry the right check digit (Luhn over 80840 and the number; 45 CFR 162.406)."""
     if not re.fullmatch(r"[0-9]{10}", npi):
         return False
-    total = 0
-    for place, digit in enumerate(reversed("80840" + npi)):
-        value = int(digit) * (1 + place % 2)
-        total += value - 9 if value > 9 else value
-    return total % 10 == 0
+    values = (int(digit) * (1 + place % 2) for place, digit in enumerate(reversed("80840" + npi)))
+    return sum(value - 9 if value > 9 else value for value in values) % 10 == 0
 
 
 def code_exists(code: str, on: date) -> bool:
@@ -87,7 +83,7 @@ def _header(claim: Claim) -> Iterable[str]:
         yield "claim_id: must have 1 to 20 characters"
     if not 1 <= len(claim.lines) <= 50:
         yield "lines: a claim has 1 to 50"
-    if claim.total != sum((line.charge for line in claim.lines), Decimal(0)):
+    if claim.total != sum(line.charge for line in claim.lines):
         yield "total: is not the sum of the lines"
     if not 1 <= len(claim.diagnoses) <= 12:
         yield "diagnoses: a claim has 1 to 12"

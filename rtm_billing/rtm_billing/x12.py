@@ -30,7 +30,7 @@ def plain(field: str, words: str, most: int = 80) -> str:
     that is not the patient's must not be sent.
     """
     made = []
-    for character in unicodedata.normalize("NFKD", words.replace("ß", "ss")).upper():
+    for character in unicodedata.normalize("NFKD", words).upper():
         if character in ALLOWED:
             made.append(character)
         elif character in _TWINS:
@@ -53,15 +53,12 @@ def identifier(field: str, text: str, most: int) -> str:
 
 def segment(*elements: str) -> str:
     """One segment; empty elements at the end are left out."""
-    last = len(elements)
-    while last > 1 and not elements[last - 1]:
-        last -= 1
-    return ELEMENT.join(elements[:last]) + SEGMENT
+    return ELEMENT.join(elements).rstrip(ELEMENT) + SEGMENT
 
 
 def composite(*components: str) -> str:
-    """Components of one element; empty ones at the end are left out."""
-    return COMPONENT.join(components).rstrip(COMPONENT)
+    """Components of one element."""
+    return COMPONENT.join(components)
 
 
 def transaction(kind: str, control: str, version: str, body: Iterable[str]) -> list[str]:
