@@ -50,6 +50,42 @@ CASES = (
         {"lines": [line("98980", MONTH, "hold"), line("98981", MONTH, "hold", units=71)]},
     ),
     Worked(
+        "doubt-add-on",
+        "20 minutes are certain, 20 more in doubt: the add-on is held beside its base, not instead of it",
+        case(
+            data=days("2026-03-01", 1),
+            management=[entry("2026-03-05T10:00", 20), entry("2026-03-06T10:00", 20, doubt="idle timer")],
+        ),
+        {"lines": [line("98980", MONTH), line("98981", MONTH, "hold", evidence={"minutes": 40})]},
+    ),
+    Worked(
+        "doubt-more-units",
+        "45 minutes are certain, 40 more in doubt: one unit of the add-on stands, two more are held",
+        case(
+            data=days("2026-03-01", 1),
+            management=[entry("2026-03-05T10:00", 45), entry("2026-03-06T10:00", 40, doubt="idle timer")],
+        ),
+        {"lines": [line("98980", MONTH), line("98981", MONTH), line("98981", MONTH, "hold", units=2)]},
+    ),
+    Worked(
+        "doubt-more-units-sent",
+        "the same when the add-on was sent without them: nothing joins it, and the units in doubt are named",
+        case(
+            data=days("2026-03-01", 1),
+            management=[entry("2026-03-05T10:00", 45), entry("2026-03-06T10:00", 40, doubt="idle timer")],
+            claims_sent=[
+                {"code": "98980", "service_date": MONTH, "claim_id": "A1"},
+                {"code": "98981", "service_date": MONTH, "claim_id": "A1"},
+            ],
+        ),
+        {
+            "lines": [],
+            "not_billable": [
+                {"code": "98981", "why": "already sent as A1; 2 more units would rest on doubtful evidence"}
+            ],
+        },
+    ),
+    Worked(
         "late-and-sent",
         "98979 was sent, 20 minutes are only reached with a late entry: held, and it would replace",
         case(
