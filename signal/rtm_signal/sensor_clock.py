@@ -103,9 +103,10 @@ def _carried(sensor: GriddedSensor, rates: FloatArray, part: slice) -> tuple[Flo
     """acc (m, 3) and frames (m, 4), carried from sensor by its rates (n, 3), of a part, thinned to a rate, Hz."""
     step = max(1, int(sensor.rate_hz // _RATE_HZ))
     gyr, acc = rates[part], uniform_filter1d(sensor.acc[part], step, axis=0)[step // 2 :: step]
-    carry = quaternion.accumulate(quaternion.from_rotation_vector(gyr / sensor.rate_hz))
-    back = quaternion.from_rotation_vector(gyr * (-(0.5 + DELAY_PERIODS) / sensor.rate_hz))
-    return acc, quaternion.multiply(carry, back)[step // 2 :: step], sensor.rate_hz / step
+    carry = quaternion.accumulate(quaternion.from_rotation_vector(gyr / sensor.rate_hz))[step // 2 :: step]
+    delay = (0.5 + DELAY_PERIODS) / sensor.rate_hz
+    back = quaternion.from_rotation_vector(gyr[step // 2 :: step] * -delay)
+    return acc, quaternion.multiply(carry, back), sensor.rate_hz / step
 
 
 def _likelihood(
