@@ -58,14 +58,27 @@ only where the cycles it saw nearly agree (`docs/explanation/repetitions.md`), y
   (53-56; 55 as it stands: four subjects gain one or two sets, one loses one, and whichever subject is left out, the
   others choose both), a lower threshold for cut repetitions. A preference for round numbers would do better and was
   not tried: it would report the prescription instead of the patient.
-- **The simulated body with walking and handling around.** It was taken apart by catalogue entry on seeds 2 to 4,
-  which the table does not hold (its seeds are 0 and 1). The common cause was a reading half a cycle late, most of
-  all in long holds, since any movement near a set was held against the true reading; next came walking that
-  outvoted the exercise when the usual repetition was taken. What is left: movements of five degrees (quadriceps
-  set), five ankle pumps at the pace of strides, knee extension seen by the shank, whose way of sitting down looks
-  like the exercise, and stretches of the wrist that are held for ten seconds.
-- **Walking alone** is left out of a generic count by the body's bounce, except with the sensor at the shank. No
-  recording of real walking was at hand.
+- **The simulated body with walking and handling around.** It was taken apart by catalogue entry on seeds 2 to 5,
+  which the table does not hold (its seeds are 0 and 1). First a reading half a cycle late was the common cause,
+  then walking that outvoted the exercise; next movements of five degrees (quadriceps set), which are now compared
+  along their own directions only, and exercises that begin bent, beside whose pauses no way there and back is
+  expected any more. With a calibration, seeds 2 to 5, exact counts rose from 97.2 to 98.5 % and F1 from 96.8 to
+  98.7 % (472 analyses; the seeds that were looked at, quadriceps sets of 0 and 1 too). What is left: ankle pumps at
+  the pace of strides, knee extension seen by the shank alone, where the body's way of sitting down is the exercise
+  itself, and stretches held for ten seconds. Tried and left: averaging all movement over a sixteenth of the period
+  tried (held stretches and sit to stand lost what the quadriceps set won), to take spans back from walking that do
+  not bounce (the body's walking does not either where it is anchored at the foot).
+- **An exercise that nobody named, among walking and handling.** The simulated body was counted within one in 83 %
+  (one sensor) and 78 % (two) of 348 sessions of seeds 2 to 4 while whole bouts were cut; searching wherever it
+  repeats made it 92 and 96 %, and counts off by more than three fell from 9 and 17 % to 1 %. Nothing was tuned on
+  the real sets, where it never applies.
+- **The live count** of the simulated body with walking and handling around agreed with the offline count within one
+  in 62 % of sessions (seed 2), now in 93 % (98 % of seed 3), the real sets in 98.3 % after 95.3 %.
+- **Walking alone** is left out of a generic count by the body's bounce, below the knee by the bounce and the skew
+  of the swing (`docs/explanation/repetitions.md`). No recording of real walking was at hand.
+- **The knee's clips**, counted with every other clip of the same exercise and side as calibration, are one
+  repetition in 99.8 % of 984 (93.3 % before a clip that is movement throughout was taken for one). The two left are
+  read as two.
 - **Knee angles withheld** rose from 0 to 3.7 % of the samples on purpose: where two readings of how the sensors stand
   fit alike and give different angles, none is said (`docs/explanation/joint-angles.md`). The knee's errors rose by
   0.05 to 0.07 degrees with the estimator that brought the two-axis rig from 5-9 to 1.7 degrees.
