@@ -32,6 +32,7 @@ _CHECKOUT_S = 10.0
 _KEY_LIFE_S = 60.0
 """A patient's key is asked for again after this long: another process may have erased the patient meanwhile."""
 
+_KEYS_TO_OPEN = "SELECT patient_id, data_key FROM patient WHERE tenant_id = %s AND patient_id = ANY(%s)"
 # Locked until the caller commits: an erasure waits for what is being sealed, and what comes after finds no key.
 _KEYS_TO_SEAL = """
 SELECT patient_id, data_key FROM patient WHERE tenant_id = %s AND patient_id = ANY(%s) ORDER BY patient_id FOR SHARE
@@ -115,9 +116,8 @@ class Store:
 
         Another process' erasure is noticed within a minute. To seal, `sealing_key` asks at once.
         """
-        known = self._keys.get((tenant, patient))
-        if known is not None and time.monotonic() - known[1] < _KEY_LIFE_S:
-            return known[0]
+        if (key := self._fresh(tenant, patient)) is not None:
+            return key
         row = tx.execute(
             "SELECT data_key FROM patient WHERE tenant_id = %s AND patient_id = %s", (tenant, patient)
         ).fetchone()
@@ -127,6 +127,15 @@ class Store:
             self._keys.pop((tenant, patient), None)
             raise ErasedError("the patient's data were erased")
         return self._unwrapped(tx, tenant, patient, row["data_key"])
+
+    def fetch_keys(self, tx: Tx, tenant: UUID, patients: Collection[UUID]) -> None:
+        """Ask for many patients' keys at once, for whoever opens something of each: `patient_key` then asks nobody."""
+        stale = [each for each in patients if self._fresh(tenant, each) is None]
+        if not stale:
+            return
+        for row in tx.execute(_KEYS_TO_OPEN, (tenant, stale)).fetchall():
+            if row["data_key"] is not None:
+                self._unwrapped(tx, tenant, row["patient_id"], row["data_key"])
 
     def sealing_keys(self, tx: Tx, tenant: UUID, patients: Collection[UUID]) -> dict[UUID, DataKey]:
         """The data keys of patients, to seal with in this transaction; erased and unknown ones are not among them.
@@ -175,6 +184,10 @@ class Store:
         with self._keys_lock:
             self._keys[tenant, patient] = (key, time.monotonic())
         return key
+
+    def _fresh(self, tenant: UUID, patient: UUID) -> DataKey | None:
+        known = self._keys.get((tenant, patient))
+        return known[0] if known is not None and time.monotonic() - known[1] < _KEY_LIFE_S else None
 
     def _unwrapped(self, tx: Tx, tenant: UUID, patient: UUID, wrapped: bytes) -> DataKey:
         outer = self.tenant_key(tx, tenant)

@@ -107,6 +107,20 @@ def test_another_process_reads_for_a_minute_at_most(
         clinic.store.open_text(tx, clinic.tenant, clinic.patient, "note_enc", box)
 
 
+def test_keys_of_many_are_asked_for_at_once_and_erased_ones_are_not_among_them(
+    clinic: Clinic, database: Database, master: MasterKey
+) -> None:
+    with clinic.store.tenant_tx(clinic.tenant) as tx:
+        gone = enrol.create_patient(clinic.store, tx, clinic.tenant, {"name": "Kim", "record_number": "R2"})
+        erasure.erase(clinic.store, tx, clinic.tenant, gone, actor=None, now=NOW)
+    with Store(database.dsn, master) as other, other.tenant_tx(clinic.tenant) as tx:
+        other.fetch_keys(tx, clinic.tenant, {clinic.patient, gone, uuid4()})
+        tx.execute("UPDATE patient SET data_key = NULL")  # nobody is asked again within the minute
+        other.patient_key(tx, clinic.tenant, clinic.patient)
+        with pytest.raises(ErasedError):
+            other.patient_key(tx, clinic.tenant, gone)
+
+
 def test_what_goes_and_what_stays(clinic: Clinic) -> None:
     with clinic.store.tenant_tx(clinic.tenant) as tx:
         user = enrol.create_user(

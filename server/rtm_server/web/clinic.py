@@ -138,6 +138,7 @@ def episodes(store: Store, tx: Tx, tenant: UUID, today: date) -> list[Episode]:
 
 def episodes_from(store: Store, tx: Tx, tenant: UUID, rows: Sequence[dict[str, Any]]) -> list[Episode]:
     """Rows with an episode's columns and `identifiers_enc`, decrypted; erased patients fall out."""
+    store.fetch_keys(tx, tenant, {row["patient_id"] for row in rows})
     return [found for row in rows if (found := _episode(store, tx, tenant, row)) is not None]
 
 
