@@ -79,7 +79,7 @@ def joint_angle(
     if wrong is not None:
         valid = np.zeros_like(valid)
         withheld = (Withheld("rom_deg", wrong), *withheld)
-    angle = _placed(angle, valid, fixed_zero=pose is not None)
+    angle = _placed(_without_false_turns(angle, valid), valid, fixed_zero=pose is not None)
     angle = angle * excursion_sign(angle[valid] if valid.any() else angle, largest=joint in FROM_EXTENSION)
     return Angle(proximal.t, angle, sigma, valid, joint, of, rom_sigma, withheld)
 
@@ -126,6 +126,16 @@ def about_axis(alignment: Alignment, pose: tuple[Neutral, Neutral] | None) -> Fl
     start = alignment.relative[0] if pose is None else neutral_rotation(alignment, pose)
     turned = quaternion.multiply(alignment.relative, quaternion.conjugate(start))
     return quaternion.twist_angle(turned, alignment.axis_proximal)
+
+
+def _without_false_turns(angle: FloatArray, valid: NDArray[np.bool_]) -> FloatArray:
+    """Where nothing was measured, or at full scale, whole turns may be seen that nobody made: they are taken off."""
+    known = np.flatnonzero(valid)
+    jumps = np.zeros(len(angle))
+    after = known[1:][np.diff(known) > 1]
+    before = known[:-1][np.diff(known) > 1]
+    jumps[after] = 2 * np.pi * np.round((angle[after] - angle[before]) / (2 * np.pi))
+    return np.asarray(angle - np.cumsum(jumps))
 
 
 def _placed(angle: FloatArray, valid: NDArray[np.bool_], *, fixed_zero: bool) -> FloatArray:

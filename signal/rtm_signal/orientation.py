@@ -30,6 +30,8 @@ which VQF's integration allows for) behind a low-pass filter (about half a perio
 optical references on two makes of sensors, 0.35 and 0.65). The orientation is carried on by this much."""
 GAP_SHARE = 0.3
 """By how much of the turn made inside it a bridged gap may be off, one standard deviation."""
+CLIPPED_SHARE = 1.0
+"""Of the turn seen at full scale: by as much again it may be off, in each sample, one standard deviation."""
 BASE_SIGMA = np.radians(0.25)
 """Inclination of VQF in slow movement against optical truth: 0.25 degrees."""
 DYNAMIC_SIGMA = np.radians(0.06)
@@ -95,7 +97,7 @@ def orient(
     rest = result["restDetected"].astype(bool)
     known = bias is not None or rest.any()
     sigma = None
-    if sensor.gap.any() or sensor.t.size < SHORT_S * sensor.rate_hz:
+    if sensor.gap.any() or sensor.saturated.any() or sensor.t.size < SHORT_S * sensor.rate_hz:
         left = float(result["biasSigma"].mean()) if known else DEFAULT_BIAS_SIGMA
         left = left if bias is None else min(left, POSE_BIAS_SIGMA)
         drift = drift if rest.any() else np.zeros_like(drift)
@@ -124,12 +126,15 @@ def _smoothed(
     dt = 1.0 / sensor.rate_hz
     carry = quaternion.accumulate(quaternion.from_rotation_vector(gyr * dt))
     columns = [quaternion.rotate(carry, axis) for axis in np.eye(3)]
+    gap_sigma = _gap_sigma(sensor.gap, gyr, sensor.rate_hz)
+    # At full scale it turned at least as fast as it shows, nobody knows how much faster.
+    clipped = CLIPPED_SHARE * np.sqrt(np.einsum("ni,ni->n", gyr, gyr)) / sensor.rate_hz
     gravity = smooth_gravity(
         quaternion.rotate(carry, acc),
         np.stack(columns, axis=-1),
         sensor.rate_hz,
-        gap=sensor.gap,
-        gap_sigma=_gap_sigma(sensor.gap, gyr, sensor.rate_hz),
+        gap=sensor.gap | sensor.saturated,
+        gap_sigma=np.where(sensor.saturated, np.maximum(gap_sigma, clipped), gap_sigma),
         bias_sigma=max(bias_sigma, 1e-4),
     )
     up = quaternion.rotate(quaternion.conjugate(carry), gravity.up)

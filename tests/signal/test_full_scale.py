@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rtm_firmware_sim.body import exercise
 from rtm_signal.full_scale import clipped
-from rtm_signal.recording import FloatArray
+from rtm_signal.inclination import inclination
+from rtm_signal.orientation import orient
+from rtm_signal.recording import FloatArray, Recording
+from rtm_signal.time_grid import to_grid
 
 T = np.arange(2000) / 50.0
 NEVER = np.inf
@@ -61,3 +67,19 @@ def test_a_sensor_with_a_dead_zone_is_not_clipped_at_rest() -> None:
     read = movement(1)
     read[np.abs(read) < 0.3] = 0.0
     assert not clipped(np.abs(read), NEVER, NEVER).any()
+
+
+def test_what_was_missed_at_full_scale_does_not_stay_in_the_angle() -> None:
+    """Turns beyond the range are lost; gravity on both sides of them tells how much, and the interval says so."""
+    recording = exercise("biceps_curl", repetitions=6, rate_hz=50.0, seed=3, context=False).recording
+    sensor = recording.sensors["forearm"]
+    assert sensor.gyr is not None
+    low = replace(sensor, gyr=np.clip(sensor.gyr, -1.0, 1.0))
+    sound, short = (
+        inclination(orient(to_grid(Recording({"forearm": s})).sensors["forearm"])) for s in (sensor, low)
+    )
+    both = sound.valid & short.valid
+    assert 0.5 < both.mean() < 0.9
+    error = np.degrees(short.angle - sound.angle)[both]
+    assert np.std(error) < 4.0
+    assert np.median(1.96 * np.degrees(short.sigma)) > np.std(error)
