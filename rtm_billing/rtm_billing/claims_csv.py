@@ -15,7 +15,7 @@ from decimal import Decimal
 
 import msgspec
 
-_STARTS = frozenset("=+-@|%")
+_STARTS, _BREAKS = frozenset("=+-@|%"), frozenset("\t\r\n")
 
 
 class ClaimRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +71,7 @@ COLUMNS: tuple[str, ...] = (*ClaimRow.__struct_fields__, "row_hash")
 def write_claims_csv(rows: Iterable[ClaimRow]) -> str:
     """The file, header first, CRLF line ends (RFC 4180). The same rows give the same bytes."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")
+    writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(COLUMNS)
     for row in rows:
         cells = [_cell(getattr(row, name)) for name in ClaimRow.__struct_fields__]
@@ -89,7 +89,7 @@ def manifest(rows: Sequence[ClaimRow], text: str, *, by: str, at: datetime) -> d
     return {
         "rows": len(rows),
         "units": sum(row.units for row in rows),
-        "charge": str(sum((row.charge for row in rows), Decimal(0))),
+        "charge": str(sum(row.charge for row in rows)),
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
         "by": by,
         "at": at.isoformat(),
@@ -126,7 +126,7 @@ class _Number(float):
 
 def defused(text: str) -> str:
     """The text, behind an apostrophe when one of its lines would start a formula; no control characters."""
-    kept = "".join(c for c in text if c in "\t\n\r" or unicodedata.category(c) not in ("Cc", "Cs"))
+    kept = "".join(c for c in text if c in _BREAKS or unicodedata.category(c) not in ("Cc", "Cs"))
     return (
         f"'{kept}"
         if any(map(_starts_formula, kept.replace("\r", "\n").split("\n"))) or _odd_start(kept)
@@ -135,11 +135,9 @@ def defused(text: str) -> str:
 
 
 def _odd_start(text: str) -> bool:
-    return text[:1] in ("\t", "\r", "\n")
+    return text[:1] in _BREAKS
 
 
 def _starts_formula(line: str) -> bool:
-    shown = "".join(
-        c for c in unicodedata.normalize("NFKC", line) if unicodedata.category(c) not in ("Cf", "Zs")
-    )
-    return shown.lstrip()[:1] in _STARTS
+    shown = (c for c in unicodedata.normalize("NFKC", line) if unicodedata.category(c) != "Cf")
+    return next((c in _STARTS for c in shown if not c.isspace()), False)

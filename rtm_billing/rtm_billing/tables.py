@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 
 from .errors import CaseError
+from .text import short
 
 _CODE = re.compile(r"[0-9A-Z][0-9]{3}[0-9A-Z]")
 
@@ -75,7 +76,7 @@ def load_most_units(lines: Iterable[str]) -> dict[str, int]:
     for number, (code, value) in _rows(lines, ("code", "mue")):
         if _CODE.fullmatch(code):
             if not value.isdigit():
-                raise CaseError(f"MUE table line {number}: {value[:20]!r} is not a whole number")
+                raise CaseError(f"MUE table line {number}: {short(value)} is not a whole number")
             values[code] = int(value)
     return values
 
@@ -93,7 +94,7 @@ def load_fees(lines: Iterable[str]) -> dict[tuple[str, str, str], Fee]:
         try:
             amount = Decimal(cells[5])
         except InvalidOperation:
-            raise CaseError(f"fee file line {number}: {cells[5][:20]!r} is not an amount") from None
+            raise CaseError(f"fee file line {number}: {short(cells[5])} is not an amount") from None
         locality = cells[1] + cells[2]
         fees[locality, cells[3], cells[4]] = Fee(cells[3], cells[4], locality, amount)
     return fees
@@ -124,7 +125,7 @@ def _rows(lines: Iterable[str], names: tuple[str, ...]) -> Iterator[tuple[int, t
     """The named columns of every row below the header, with line numbers."""
     places: list[int] | None = None
     for number, line in enumerate(lines, start=1):
-        row = next(csv.reader([line], delimiter="\t" if "\t" in line else ","), [])
+        row = next(csv.reader([line], delimiter="\t" if "\t" in line else ","))
         cells = [" ".join(cell.split()) for cell in row]
         if places is None:
             found = [
@@ -139,9 +140,9 @@ def _rows(lines: Iterable[str], names: tuple[str, ...]) -> Iterator[tuple[int, t
 
 def _date(text: str, number: int) -> date:
     try:
-        return date.fromisoformat(f"{text[:4]}-{text[4:6]}-{text[6:8]}")
+        return date.fromisoformat(text)
     except ValueError:
-        raise CaseError(f"NCCI table line {number}: {text[:20]!r} is not a date (YYYYMMDD)") from None
+        raise CaseError(f"NCCI table line {number}: {short(text)} is not a date (YYYYMMDD)") from None
 
 
 def _open_date(text: str, number: int) -> date | None:

@@ -54,6 +54,14 @@ def test_round_trip_and_numbers() -> None:
     assert text == write_claims_csv([ROW])
 
 
+def test_text_is_quoted_and_lines_end_as_rfc_4180_says() -> None:
+    head, row, end = write_claims_csv([ROW]).split("\r\n")
+    assert head == ",".join(f'"{name}"' for name in COLUMNS)
+    assert row.startswith('"L1","C1","1234567893",')
+    assert end == ""
+    assert "\n" not in row
+
+
 def test_a_changed_cell_changes_the_hash() -> None:
     one, other = _read(write_claims_csv([ROW, replace(ROW, units=2)]))
     assert one["row_hash"] != other["row_hash"]
