@@ -215,3 +215,14 @@ def test_rows_of_published_tables_at_their_edges() -> None:
     assert load_pairs(rows) == ()
     with pytest.raises(CaseError, match=r"^NCCI table line 2: '202601011' is not a date \(YYYYMMDD\)$"):
         load_pairs([head, "98977\t98985\t202601011\t*\t1"])
+
+
+def test_a_first_claim_names_no_number_of_the_payers(claim: Claim, envelope: Envelope) -> None:
+    assert not any(
+        each.startswith("REF*F8") for each in written(claim, envelope, "claim.payer_control_number", "ICN9")
+    )
+
+
+def test_a_claims_number_holds_no_delimiter(claim: Claim, envelope: Envelope) -> None:
+    with pytest.raises(CaseError, match=r"^claim_id: must be 1 to 20 plain characters$"):
+        written(claim, envelope, "claim.claim_id", "A*B")
