@@ -364,14 +364,16 @@ def _of_one_place(grid: _Grid, edges: NDArray[np.int64], prior: Prior) -> NDArra
     if len(rows) == 1:
         return edges
     weight = [_evidence(grid, row, prior) for row in rows]
-    main = rows[int(np.argmax(weight))]
-    size, kept = _excursion(grid, main), []
-    for row in rows:
-        ratio = _excursion(grid, row) / max(size, 1e-9)
-        walked = _walked(grid, row) > 0.5 > _walked(grid, main)
-        few = len(row) < _FEW and len(main) >= _MANY
-        apart = min((_apart(row, other) for other in rows if len(other) >= _MANY), default=0) * grid.step
-        if _UNLIKE < ratio < 1 / _UNLIKE and not (few and apart > _PARTED_S) and not walked:
+    main = int(np.argmax(weight))
+    sizes = [_excursion(grid, row) for row in rows]
+    walked = [_walked(grid, row) > 0.5 for row in rows]
+    many = [row for row in rows if len(row) >= _MANY]
+    kept = []
+    for i, row in enumerate(rows):
+        ratio = sizes[i] / max(sizes[main], 1e-9)
+        few = len(row) < _FEW and len(rows[main]) >= _MANY
+        lost = few and min(_apart(row, other) for other in many) * grid.step > _PARTED_S
+        if _UNLIKE < ratio < 1 / _UNLIKE and not lost and not (walked[i] and not walked[main]):
             kept.append(row)
     return np.concatenate(kept)
 
