@@ -73,11 +73,11 @@ def gyroscope_scale(sensor: GriddedSensor) -> float:
         return 1.0
     part = _liveliest(sensor.gyr, round(_LONGEST_S * sensor.rate_hz))
     power = _wobble(sensor, sensor.gyr, part)
+    if not (power > _LIVELY).any():
+        return 1.0  # in whatever window another scale says something, it says something against itself
     for scale in (0.5, 2.0):
         other = _wobble(sensor, scale * sensor.gyr, part)
         lively = np.maximum(power, other) > _LIVELY
-        if not lively.any():
-            continue
         better = np.log(power[lively] / other[lively])
         sure = 0.5 * _TOLD_HZ * _WINDOW_S * float(better.sum()) > SURE
         if sure and better.mean() > _BETTER and np.median(other[lively]) < _STANDS:
