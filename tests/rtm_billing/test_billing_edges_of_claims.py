@@ -226,3 +226,11 @@ def test_a_first_claim_names_no_number_of_the_payers(claim: Claim, envelope: Env
 def test_a_claims_number_holds_no_delimiter(claim: Claim, envelope: Envelope) -> None:
     with pytest.raises(CaseError, match=r"^claim_id: must be 1 to 20 plain characters$"):
         written(claim, envelope, "claim.claim_id", "A*B")
+
+
+def test_only_who_renders_says_the_taxonomy(claim: Claim, envelope: Envelope) -> None:
+    assert not any(
+        each.startswith("PRV*PE") for each in written(claim, envelope, "claim.rendering.taxonomy", "")
+    )
+    found = written(claim, envelope, "claim.referring.taxonomy", "207Q00000X")
+    assert [each for each in found if each.startswith("PRV*PE")] == ["PRV*PE*PXC*225100000X"]
