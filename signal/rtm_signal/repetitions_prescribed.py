@@ -72,7 +72,7 @@ _PARTED_S, _PARTED = 8.0, 2.5
 """A rest longer than this, and than so many repetitions, parts two sets."""
 _ON_THE_WAY = 0.4
 """Of the longest walk: where walking is the exercise, a shorter one is the way to it or back."""
-_SLIGHT = np.radians(10.0)
+_SLIGHT = np.radians(12.0)
 """Expected excursion below which the sway of the body, a degree or two, matters."""
 _DIRECTIONS = 2
 """Of a slight movement: one of posture, one of its turning rate."""
