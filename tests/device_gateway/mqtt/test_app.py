@@ -213,14 +213,13 @@ def test_the_sensor_forgets_only_what_the_outbox_has_synced(
                 await asyncio.sleep(0.8)
                 before = list(sensor.freed)
                 gateway.outbox.put = put
-                await kit.eventually(lambda: bool(sensor.freed))
+                await kit.eventually(lambda: any(up_to >= 1000 for _, up_to in sensor.freed))
             return before, sensor.freed
 
     before, after = asyncio.run(scenario())
     assert before == []
-    boot, up_to = after[0]
-    assert boot == 7
-    assert 1000 <= up_to <= 1100
+    assert {boot for boot, _ in after} == {7}
+    assert max(up_to for _, up_to in after) <= 1100
 
 
 def test_a_data_folder_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
