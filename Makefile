@@ -48,8 +48,8 @@ types: .venv/.ready    ## mypy, strict, tests too
 imports: .venv/.ready  ## who may import whom
 	.venv/bin/lint-imports
 
-unit: .venv/.ready     ## pytest, random order, coverage; ARGS passes through
-	@$(RUN) pytest --cov --cov-report=term:skip-covered --cov-report=xml $(ARGS)
+unit: .venv/.ready     ## pytest, random order, a process a core, coverage; ARGS passes through
+	@$(RUN) pytest -n auto --maxprocesses 4 --dist loadfile --cov --cov-report=term:skip-covered --cov-report=xml $(ARGS)
 
 validate: .venv/.ready ## accuracy on real recordings -> docs/validation.md
 	@$(RUN) validation.run
