@@ -1,6 +1,6 @@
 """How many small mistakes in the billing code the tests see: mutmut's mutants of the rules, or of all of it.
 
-    make mutation                        the rule code (goal 95 % killed), about ten minutes of one core
+    make mutation                        the rule code (goal 95 % killed), a quarter to half an hour
     make mutation ARGS=--all             the whole of rtm_billing
     make mutation ARGS="--only supply x12"
     make mutation ARGS="--sample 260"    as many drawn at random
