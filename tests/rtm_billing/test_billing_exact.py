@@ -17,6 +17,7 @@ from rtm_billing.claim_checks import code_exists, npi_is_valid, problems
 from rtm_billing.claims_csv import defused, manifest, row_hash
 from rtm_billing.documentation import ExerciseNote, TimedNote, missing, prefilled
 from rtm_billing.tables import Edits, Fee, Pair, load_fees, load_most_units, load_pairs
+from rtm_billing.text import short
 from rtm_billing.visits import ama_units, cms_units
 from rtm_billing.x12 import identifier, plain
 
@@ -265,6 +266,17 @@ def test_units_of_timed_services() -> None:
     assert ama_units(day) == {"97110": 2, "97140": 0}
     assert cms_units({}) == {}
     assert [cms_units({"97110": Fraction(n)})["97110"] for n in (7, 8, 22, 23, 37, 38)] == [0, 1, 1, 2, 2, 3]
+
+
+def test_values_shown_short() -> None:
+    assert short({"a": 1}) == "an object"
+    assert short(["a"] * 7) == "['a', 'a', 'a', 'a', 'a', 'a', 'a']"
+    assert short(["a"] * 8) == "a list"
+    assert short([1]) == "a list"
+    assert short(10**20) == "1" + "0" * 20
+    assert short(-(10**20) - 1) == "a number of more than 20 digits"
+    assert short("a" * 58) == "'" + "a" * 58 + "'"
+    assert short("a" * 59) == "'" + "a" * 56 + "..."
 
 
 INTERCHANGE = """
