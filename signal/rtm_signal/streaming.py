@@ -264,9 +264,9 @@ class LiveCounter:
             return
         known = old[-1] + usual / 2 if old else 0.0
         ends = [end for one in sets for s in one.end_s if (end := round(float(s) / self._step)) > known]
-        settled = ends[:-_KEEP]
-        self._ends, self._open = old + settled, len(ends) - len(settled)
-        self._settled_until = max([begins, *self._ends[-1:]])
+        self._ends, self._open = old + ends, 0
+        # What the search left out stays out, but for a repetition that is not over yet.
+        self._settled_until = max([begins, *self._ends[-1:], now - round(_AT_ONCE * usual)])
 
     def _tile(self, movement: Movement) -> None:
         """Count the repetitions since the last settled one, and settle all but the last few."""
