@@ -31,7 +31,7 @@ optical references on two makes of sensors, 0.35 and 0.65). The orientation is c
 GAP_SHARE = 0.3
 """By how much of the turn made inside it a bridged gap may be off, one standard deviation."""
 CLIPPED_SHARE = 1.0
-"""Of the turn seen at full scale: by as much again it may be off, in each sample, one standard deviation."""
+"""Of the turn seen at full scale: by as much again a stretch may be off, one standard deviation."""
 BASE_SIGMA = np.radians(0.25)
 """Inclination of VQF in slow movement against optical truth: 0.25 degrees."""
 DYNAMIC_SIGMA = np.radians(0.06)
@@ -127,14 +127,12 @@ def _smoothed(
     carry = quaternion.accumulate(quaternion.from_rotation_vector(gyr * dt))
     columns = [quaternion.rotate(carry, axis) for axis in np.eye(3)]
     gap_sigma = _gap_sigma(sensor.gap, gyr, sensor.rate_hz)
-    # At full scale it turned at least as fast as it shows, nobody knows how much faster.
-    clipped = CLIPPED_SHARE * np.sqrt(np.einsum("ni,ni->n", gyr, gyr)) / sensor.rate_hz
     gravity = smooth_gravity(
         quaternion.rotate(carry, acc),
         np.stack(columns, axis=-1),
         sensor.rate_hz,
         gap=sensor.gap | sensor.saturated,
-        gap_sigma=np.where(sensor.saturated, np.maximum(gap_sigma, clipped), gap_sigma),
+        gap_sigma=np.maximum(gap_sigma, _clipped_sigma(sensor.saturated, gyr, sensor.rate_hz)),
         bias_sigma=max(bias_sigma, 1e-4),
     )
     up = quaternion.rotate(quaternion.conjugate(carry), gravity.up)
@@ -155,6 +153,16 @@ def _gap_sigma(gap: BoolArray, gyr: FloatArray, rate_hz: float) -> FloatArray:
     lengths = np.bincount(names.ravel())
     per_sample = GAP_SHARE * speed / rate_hz * np.sqrt(lengths[names])
     return np.asarray(np.where(gap, np.minimum(per_sample, np.pi), 0.0))
+
+
+def _clipped_sigma(saturated: BoolArray, gyr: FloatArray, rate_hz: float) -> FloatArray:
+    """(n,) rad: it turned at least as fast as full scale shows, the same way for as long as a stretch lasts: each
+    stretch's uncertainty, `CLIPPED_SHARE` of the turn seen in it, spread over its samples."""
+    names, count = label(saturated)
+    if not count:
+        return np.zeros(saturated.size)
+    per_sample = CLIPPED_SHARE * np.sqrt(np.einsum("ni,ni->n", gyr, gyr)) / rate_hz
+    return np.asarray(np.where(saturated, per_sample * np.sqrt(np.bincount(names.ravel())[names]), 0.0))
 
 
 def _carry_on(quat: FloatArray, gyr: FloatArray, rate_hz: float) -> FloatArray:
