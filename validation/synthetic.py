@@ -171,10 +171,12 @@ def rows_of(all_cases: Sequence[Case]) -> list[Row]:
         rows.append(
             share("simulated body, counted in time: time within 10 %", [time_off(c) < 0.1 for c in timed], 95)
         )
-    for of in ("one", "pair"):
+    for of, what in (("one", "inclination of one sensor"), ("pair", "joint of two sensors")):
+        said = [c.result.rom_deg.median is not None for c in counted if c.of == of]
+        if said:
+            rows.append(share(f"simulated body, range of motion of the {what}: said, not withheld", said, 90))
         errors = [e for c in counted if c.of == of and (e := rom_error_deg(c)) is not None]
         if errors:
-            what = "inclination of one sensor" if of == "one" else "joint of two sensors"
             rows.append(
                 median(f"simulated body, range of motion of the {what}: median error", errors, 5, "deg")
             )

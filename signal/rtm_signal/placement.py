@@ -24,13 +24,14 @@ DIFFERENT = np.radians(60.0)
 """Between repetitions of one exercise, worn alike: 12 degrees at the 95th percentile (leg, quiet exercises)."""
 OVER = np.radians(120.0)
 """A limb that never comes nearer than this to its direction in the pose."""
-MORE = 3.0
-"""Times by which one sensor's share of the turning, against the other's, may differ from the calibration's (worn alike,
-43 clips of a knee and 59 simulated exercises: up to 1.8)."""
-PLAIN, TOGETHER = 0.85, 0.7
+MORE, PLAINLY_MORE = 3.0, 2.0
+"""Times by which one sensor's share of the turning, against the other's, may differ from the calibration's, where now
+the other one turns more than the one that did so plainly, by the second factor, in the calibration. (A share may differ
+by more where one segment rests, and a calibration that holds walking and handling tells no share.)"""
+PLAIN, TOGETHER, SAME_AXIS = 0.85, 0.7, 0.9
 """Correlation of the turning of two sensors, about the main axis of each, from which a calibration says that they turn
 together, and which is then asked of the repetitions (worn alike: 0.84 and more; turned over, among walking: below
-0.63)."""
+0.63), where both still turn by this share about the same axes: a calibration may show getting up and walking."""
 _DOMINANT = 0.8
 _QUIET = 4.0
 """m/s2, standard deviation of the length of the specific force: jumps have no mean inclination to speak of."""
@@ -87,13 +88,19 @@ def _moving_otherwise(
     then = [o.gyr[~(calibration[0].gap | calibration[1].gap)] for o in calibration]
     more = [float(np.log(_size(first) / _size(second))) for first, second in (now, then)]
     which = f"the sensors {names[0]} and {names[1]}"
-    if abs(more[0] - more[1]) > np.log(MORE):
+    if (
+        abs(more[0] - more[1]) > np.log(MORE)
+        and more[0] * more[1] < 0
+        and abs(more[1]) > np.log(PLAINLY_MORE)
+    ):
         return f"{which} do not share the movement as in the calibration: swapped, or worn or moved otherwise"
     spreads = [np.linalg.eigh(rate.T @ rate) for rate in then]
     if any(values[2] < _DOMINANT * values.sum() for values, _ in spreads):
         return None
     axes = [vectors[:, 2] for _, vectors in spreads]
     course = [[rate @ axis for rate, axis in zip(pair, axes, strict=True)] for pair in (now, then)]
+    if any(_size(c) < SAME_AXIS * _size(rate) for c, rate in zip(course[0], now, strict=True)):
+        return None
     alike, shown = (float(a @ b) / (_size(a) * _size(b)) for a, b in course)
     if abs(shown) > PLAIN and alike * np.sign(shown) < TOGETHER:
         return f"{which} do not turn together as in the calibration: one is turned over, or they are moved otherwise"

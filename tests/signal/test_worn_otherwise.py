@@ -66,3 +66,19 @@ def test_sensors_worn_alike_are_not_accused(name: str) -> None:
     result = asked(motion.recording, motion)
     assert result.rom_deg.median is not None
     assert not any("calibration" in w.why for w in result.withheld)
+
+
+@pytest.mark.parametrize(
+    "name", ["shoulder_abduction", "ankle_pumps", "forward_lunge", "wrist_extension_curl"]
+)
+def test_a_calibration_that_shows_walking_too_accuses_nobody(name: str) -> None:
+    """Where one segment rests in the exercise, what both do while walking says nothing of how they are worn."""
+    motion = performed(name)
+    known = exercise(name, repetitions=3, rate_hz=50.0, seed=7)
+    worn = {}
+    for place, sensor in known.recording.sensors.items():
+        turn = known.mounting[place].T @ motion.mounting[place]
+        assert sensor.gyr is not None
+        worn[place] = SensorRecording(sensor.t, sensor.acc @ turn, sensor.gyr @ turn)
+    result = analyze(motion.recording, name, calibration=Recording(worn), calibration_repetitions=3)
+    assert not any("as in the calibration" in w.why for w in result.withheld)
