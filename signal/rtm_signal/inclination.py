@@ -20,6 +20,11 @@ BoolArray = NDArray[np.bool_]
 
 PLANAR = 0.95
 """Share of the tilt in one plane, from which it is taken as a movement in that plane (free rotation: 0.5-0.8)."""
+BESIDE = 0.35
+"""Sine of 20 degrees: the vertical is farther than this from the exercise's plane, ..."""
+MOST_BESIDE = 0.2
+"""... in less than this share of all its way, or the few repetitions in that plane say nothing of the rest. Beside
+exercise it is 0.11 to 0.18, walking and handling included; in free rotation 0.65."""
 
 
 def inclination(
@@ -38,6 +43,8 @@ def inclination(
     reference = up[int(np.argmax(valid))] if neutral_up is None else neutral_up
     exercised = valid if inside is None else valid & inside
     plane = _plane(up[exercised])
+    if plane is not None and _way_beside(up[valid], plane) > MOST_BESIDE:
+        plane = None
     angle = _tilt(up, reference, valid) if plane is None else _in_plane(up, plane, reference, exercised)
     spread = float(np.sqrt(2) * np.median(orientation.sigma))  # a range of motion is a difference of two
     return Angle(orientation.t, angle, orientation.sigma, valid, "inclination", of, (spread, 0.0), withheld)
@@ -53,6 +60,12 @@ def _plane(up: FloatArray) -> FloatArray | None:
         values[0] < (1 - PLANAR) * float(spread.sum()) and abs(float(vectors[:, 0] @ up.mean(axis=0))) < 0.2
     )
     return np.asarray(vectors[:, 0]) if flat else None
+
+
+def _way_beside(up: FloatArray, normal: FloatArray) -> float:
+    """Share of the way of the vertical up, (n, 3), as the sensor sees it, that it makes beside a plane."""
+    step = np.linalg.norm(np.diff(up, axis=0), axis=1)
+    return float(step[np.abs(up[1:] @ normal) > BESIDE].sum() / max(float(step.sum()), 1e-12))
 
 
 def _in_plane(up: FloatArray, normal: FloatArray, reference: FloatArray, inside: BoolArray) -> FloatArray:
