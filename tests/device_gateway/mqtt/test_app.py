@@ -200,6 +200,8 @@ def test_kill_9_in_mid_recording_loses_nothing_and_still_leads_to_a_manifest(
 def test_the_sensor_forgets_only_what_the_outbox_has_synced(
     iotcore_broker: Any, kit: SimpleNamespace, radio_kit: SimpleNamespace, tmp_path: Path
 ) -> None:
+    synced = 0  # samples from the first on; how many a first "forget" covers depends on the machine
+
     async def scenario() -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         async with radio_kit.open_air() as air:
             sensor = radio_kit.HomestretchSensor(air)
@@ -208,18 +210,28 @@ def test_the_sensor_forgets_only_what_the_outbox_has_synced(
             async with kit.running(settings) as gateway:
                 await kit.eventually(lambda: sensor.streaming)
                 put = gateway.outbox.put
+
+                def watched(entries: Any, state: Any = None) -> bool:
+                    nonlocal synced
+                    done = bool(put(entries, state))
+                    if done:
+                        keys = [ChunkKey.parse(entry.key) for entry in entries if entry.key.startswith("c:")]
+                        synced += sum(key.n for key in keys)
+                    return done
+
                 gateway.outbox.put = lambda *_: False
                 await sensor.sample(1100)
                 await asyncio.sleep(0.8)
                 before = list(sensor.freed)
-                gateway.outbox.put = put
-                await kit.eventually(lambda: any(up_to >= 1000 for _, up_to in sensor.freed))
+                gateway.outbox.put = watched
+                await kit.eventually(lambda: bool(sensor.freed))
             return before, sensor.freed
 
     before, after = asyncio.run(scenario())
     assert before == []
-    assert {boot for boot, _ in after} == {7}
-    assert max(up_to for _, up_to in after) <= 1100
+    boot, up_to = after[0]
+    assert boot == 7
+    assert 0 < up_to <= min(synced, 1100)
 
 
 def test_a_data_folder_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
