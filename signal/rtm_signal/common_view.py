@@ -137,7 +137,9 @@ def nearest_rotation(moments: FloatArray) -> FloatArray:
     values where a single direction is seen, so that the turn about it is as good as free.
     """
     b = moments.reshape(-1, 3, 3)
-    b = b / np.maximum(np.sqrt(np.einsum("kij,kij->k", b, b)), 1e-100)[:, None, None]
+    largest = np.abs(b).max(axis=(1, 2), initial=0.0)[:, None, None]
+    b = b / np.where(largest > 0, largest, 1.0)  # first, since the square of a tiny number is none
+    b = b / np.where(largest > 0, np.sqrt(np.einsum("kij,kij->k", b, b))[:, None, None], 1.0)
     adjoint = np.stack([np.cross(b[:, i - 2], b[:, i - 1]) for i in range(3)], axis=1)  # of cofactors
     det = np.einsum("kj,kj->k", b[:, 0], adjoint[:, 0])
     most = _largest_root(det, np.einsum("kij,kij->k", adjoint, adjoint))
