@@ -11,7 +11,8 @@ from scipy.spatial.transform import Rotation
 from rtm_signal.common_view import nearest_rotation
 from rtm_signal.recording import FloatArray
 
-sizes = st.floats(0.0, 1.0)
+sizes = st.just(0.0) | st.floats(1e-100, 1.0)
+"""Of moments: below, a number has fewer digits than the comparison asks for, and no sensor tells one."""
 
 
 def moments(first: float, second: float, third: float, seed: int) -> FloatArray:
@@ -23,7 +24,7 @@ def moments(first: float, second: float, third: float, seed: int) -> FloatArray:
 
 @example(first=0.0, second=1e-100, third=1e-100, scale=0.5, seed=0)
 @settings(max_examples=200, deadline=None)
-@given(sizes, sizes, st.floats(-1.0, 1.0), st.floats(1e-6, 1e9), st.integers(0, 2**31))
+@given(sizes, sizes, sizes | sizes.map(lambda size: -size), st.floats(1e-6, 1e9), st.integers(0, 2**31))
 def test_it_is_a_rotation_and_none_agrees_more(
     first: float, second: float, third: float, scale: float, seed: int
 ) -> None:
@@ -32,7 +33,8 @@ def test_it_is_a_rotation_and_none_agrees_more(
     assert np.allclose(turn @ turn.T, np.eye(3), atol=1e-6)
     assert np.linalg.det(turn) > 0
     values = np.linalg.svd(seen, compute_uv=False)
-    most = values[0] + values[1] + np.copysign(values[2], np.linalg.det(seen))
+    sign = np.linalg.det(seen / max(values[0], 1e-200))
+    most = values[0] + values[1] + np.copysign(values[2], sign)
     assert np.trace(turn.T @ seen) == pytest.approx(most, abs=1e-6 * values.sum())
 
 
