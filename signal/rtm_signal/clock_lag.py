@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
-from scipy.signal import butter, sosfiltfilt
 
 from rtm_signal import quaternion
+from rtm_signal.filters import band_pass
 from rtm_signal.gravity import G
 from rtm_signal.lag_profile import STEADY, Verdict, read
 from rtm_signal.lever_arm import PRIOR_M
@@ -165,8 +165,7 @@ def _seen(o: Orientation, first: int, last: int) -> tuple[FloatArray, float]:
     step = max(1, int(o.rate_hz // _RATE_HZ))
     thin = np.asarray(uniform_filter1d(seen, step, axis=0)[step // 2 :: step]) if step > 1 else seen
     rate = o.rate_hz / step
-    band = butter(2, (_BAND_HZ[0], min(_BAND_HZ[1], 0.45 * rate)), "band", fs=rate, output="sos")
-    thin[:, :4] = sosfiltfilt(band, thin[:, :4], axis=0, padlen=min(len(thin) - 1, int(3 * rate)))
+    thin[:, :4] = band_pass(thin[:, :4], _BAND_HZ, rate, padding_s=3.0)
     thin[:, 4] = uniform_filter1d(thin[:, 4], max(3, round(_COUPLED_S * rate)))
     return thin, rate
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
-from scipy.signal import butter, sosfiltfilt
 
+from rtm_signal.filters import low_pass
 from rtm_signal.gravity import G
 from rtm_signal.orientation import Orientation
 from rtm_signal.recording import FloatArray
@@ -87,12 +87,3 @@ def _of_accelerometer(source: GriddedSensor) -> tuple[FloatArray, FloatArray]:
     up = acc / np.maximum(np.linalg.norm(acc, axis=1, keepdims=True), 1e-9)
     rate = np.cross(np.gradient(up, axis=0) * source.rate_hz, up)
     return np.column_stack([up, np.zeros(len(up))]), rate
-
-
-def low_pass(values: FloatArray, cutoff_hz: float, rate_hz: float) -> FloatArray:
-    """Zero-phase second-order Butterworth along the first axis; unchanged where too short to filter."""
-    if len(values) < 4:
-        return np.asarray(values, dtype=np.float64)
-    sos = butter(2, min(cutoff_hz, 0.45 * rate_hz), fs=rate_hz, output="sos")
-    pad = min(len(values) - 1, int(3 * rate_hz / cutoff_hz))
-    return np.asarray(sosfiltfilt(sos, values, axis=0, padlen=pad))

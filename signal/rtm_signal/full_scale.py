@@ -36,12 +36,11 @@ def clipped(values: FloatArray, least: float, flat: float) -> BoolArray:
     """
     m = len(values)
     out = np.zeros(m, dtype=bool)
-    low, high = values.min(axis=0), values.max(axis=0)
-    most = np.maximum(-low, high)
-    for axis, extreme in enumerate(most):
-        column = values[:, axis]
-        for side, bound in ((1.0, high[axis]), (-1.0, -low[axis])):
-            if low[axis] == high[axis] or bound < _ONE_SIDED * extreme:
+    for axis, column in enumerate(np.ascontiguousarray(values.T)):
+        low, high = float(column.min()), float(column.max())
+        extreme = max(-low, high)
+        for side, bound in ((1.0, high), (-1.0, -low)):
+            if low == high or bound < _ONE_SIDED * extreme:
                 continue
             at = side * column >= bound * (1 - _EXACTLY)
             if np.count_nonzero(at) < _PLATEAU:

@@ -18,7 +18,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from rtm_signal.catalogue import GENERIC, Exercise
-from rtm_signal.features import Motion, low_pass
+from rtm_signal.features import Motion
+from rtm_signal.filters import low_pass
 from rtm_signal.movement import FoundSet, Movement, likeness, same_axes, scale_of, weigh
 from rtm_signal.recording import FloatArray
 from rtm_signal.repetitions_halves import late

@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
-from scipy.signal import butter, sosfiltfilt
 
 from rtm_signal import quaternion
+from rtm_signal.filters import band_pass
 from rtm_signal.lag_profile import Verdict, read
 from rtm_signal.orientation import DELAY_PERIODS
 from rtm_signal.recording import FloatArray
@@ -121,9 +121,7 @@ def _likelihood(
 
 
 def _in_band(seen: FloatArray, rate: float) -> FloatArray:
-    band = butter(2, _BAND_HZ, "band", fs=rate, output="sos")
-    padding = min(len(seen) - 1, int(10 * rate))
-    return np.asarray(sosfiltfilt(band, seen - seen.mean(axis=0), axis=0, padlen=padding))
+    return band_pass(seen - seen.mean(axis=0), _BAND_HZ, rate, padding_s=10.0)
 
 
 def _liveliest(gyr: FloatArray, count: int) -> slice:

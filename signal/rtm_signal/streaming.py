@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.signal import butter, find_peaks, sosfilt, sosfilt_zi
+from scipy.signal import find_peaks, sosfilt, sosfilt_zi
 from vqf import VQF
 
 from rtm_signal import catalogue
 from rtm_signal.features import Motion
 from rtm_signal.features import motion as features_of
+from rtm_signal.filters import sections
 from rtm_signal.gait import walks
 from rtm_signal.gravity import G
 from rtm_signal.movement import Movement, same_axes
@@ -105,7 +106,7 @@ class LiveCounter:
         self._every = max(1, int(rate_hz // _RATE_HZ))
         self._step = self._every / rate_hz
         self._filter = VQF(1.0 / rate_hz)
-        self._sos = butter(2, min(_LOW_PASS_HZ, 0.45 * rate_hz), fs=rate_hz, output="sos")
+        self._sos = sections((_LOW_PASS_HZ,), rate_hz)
         self._memory: FloatArray | None = None
         self._turn = 0.0
         self._arrived = 0

@@ -251,13 +251,13 @@ def _place(name: str, one: _Clean, t: FloatArray, step: float) -> tuple[GriddedS
             raise RecordingError(
                 f"The sensor {name} has fewer than two samples without a missing value or an impossible one."
             )
-        known = source[there]
-        channels.append(_resample(known, channel[there], t, step))
+        known, measured = (source, channel) if there.all() else (source[there], channel[there])
+        channels.append(_resample(known, measured, t, step))
         if least == np.inf:  # a magnetometer may be slower, and its gaps cost nothing
             continue
         if not (known.size == t.size and np.abs(known - t).max() < 0.05 * step):
             gap |= _far_from(known, t, step, 1.0 / one.rate_hz)
-        at = clipped(channel[there], least, flat)
+        at = clipped(measured, least, flat)
         if at.any():
             saturated |= _far_from_not(known[at], t, step)
     acc, gyr, mag = channels
@@ -275,7 +275,7 @@ def _place(name: str, one: _Clean, t: FloatArray, step: float) -> tuple[GriddedS
 def _resample(source: FloatArray, values: FloatArray, t: FloatArray, step: float) -> FloatArray:
     """(n, 3) on the grid: linear between samples, held at the ends; a faster sensor averaged over a step."""
     if source.size == t.size and np.abs(source - t).max() < 0.05 * step:
-        return np.ascontiguousarray(values)
+        return values.copy()
     if (source[-1] - source[0]) / (source.size - 1) < step / 1.5:
         area = np.zeros((source.size, values.shape[1]))
         np.cumsum(0.5 * np.diff(source)[:, None] * (values[1:] + values[:-1]), axis=0, out=area[1:])
