@@ -178,7 +178,7 @@ def _days(facts: Facts) -> Iterable[Flowable]:
              "-" if each["rom_deg_median"] is None else f"{each['rom_deg_median']:g}°"]
             for each in counted
         ),
-        (0.7, 0.9, 1.3, 1.3, 1.1, 0.95, 0.35, 0.4),
+        (0.75, 0.9, 1.25, 1.25, 1.1, 0.95, 0.45, 0.4),
     )  # fmt: skip
     doubtful = [each for each in counted if each["doubts"]]
     if doubtful:
