@@ -52,19 +52,19 @@ def from_matrix(m: FloatArray) -> FloatArray:
 
 
 def accumulate(steps: FloatArray) -> FloatArray:
-    """(n, 4) product of the first k + 1 steps, for each k: a scan in two passes over blocks of sqrt(n)."""
+    """(n, 4) product of the first k + 1 steps, for each k: a scan inside blocks, side by side, then over the blocks."""
     n = steps.shape[0]
-    width = max(1, int(np.ceil(np.sqrt(n))))
+    if n < 2:
+        return np.asarray(steps / np.sqrt(np.einsum("ni,ni->n", steps, steps))[:, None])
+    width = max(2, round(np.cbrt(n)))  # about as many blocks again as the scan over them has steps
     blocks = -(-n // width)
     padded = np.tile([1.0, 0.0, 0.0, 0.0], (blocks * width, 1))
     padded[:n] = steps
     scan = np.ascontiguousarray(padded.reshape(blocks, width, 4).transpose(1, 0, 2))
     for i in range(1, width):
         scan[i] = multiply(scan[i - 1], scan[i])
-    before = np.tile([1.0, 0.0, 0.0, 0.0], (blocks, 1))
-    for block in range(1, blocks):
-        before[block] = multiply(before[block - 1], scan[-1, block - 1])
-    out = multiply(before, scan).transpose(1, 0, 2).reshape(-1, 4)[:n]
+    scan[:, 1:] = multiply(accumulate(scan[-1, :-1]), scan[:, 1:])
+    out = scan.transpose(1, 0, 2).reshape(-1, 4)[:n]
     return np.asarray(out / np.sqrt(np.einsum("ni,ni->n", out, out))[:, None])
 
 
